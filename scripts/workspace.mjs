@@ -1,0 +1,91 @@
+// The commands of a fresh clone: npm run setup, npm test, npm run demo. They need Node, npm, cmake and a C++ compiler;
+// pnpm in the pinned version, the dependencies and the build come by themselves, once.
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { missingNativeTools } from '../packages/core-kernels/scripts/native-tools.mjs';
+import { installDependencies } from './pnpm.mjs';
+import { clearResults, sumResults } from './test-results.mjs';
+
+const USAGE = `usage: node scripts/workspace.mjs <command>
+  setup             installs the dependencies
+  test              builds, lints, type-checks and tests everything
+  demo [arguments]  builds the packages and runs "qutlass-bench demo" with the arguments`;
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const [command, ...args] = process.argv.slice(2);
+const commands = { setup, test, demo };
+
+if (!Object.hasOwn(commands, command ?? '')) {
+  console.error(USAGE);
+  process.exit(2);
+}
+checkTools();
+await commands[command]();
+
+async function setup() {
+  await installDependencies(root, runOrExit);
+}
+
+async function test() {
+  const env = await installDependencies(root, runOrExit);
+  clearResults(root);
+  const status = await run(
+    'turbo',
+    // Whatever does not depend on the failure goes on, so that one run shows all failures.
+    ['run', 'build', 'lint', 'typecheck', 'test', 'docs:build', '--continue=dependencies-successful'],
+    env,
+    'inherit',
+  );
+  const { passed, failed, missing } = sumResults(root);
+  for (const folder of missing) console.log(`${folder}: no test results, see above`);
+  if (status !== 0) console.log(`npm test: failed with exit code ${status}, see above`);
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = status || Number(failed > 0);
+}
+
+async function demo() {
+  const env = await installDependencies(root, runOrExit);
+  await runOrExit('turbo', ['run', 'build', '--filter=@qutlass/bench...'], env);
+  const bin = join(root, 'packages', 'bench', 'bin', 'qutlass-bench.mjs');
+  process.exitCode = await run(process.execPath, [bin, 'demo', ...args], env, 'inherit');
+}
+
+function checkTools() {
+  const problems = missingNativeTools();
+  const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const wanted = engines.node.replace('>=', '');
+  if (isOlder(process.versions.node, wanted)) {
+    problems.unshift(`Node ${wanted} or newer is needed, this is ${process.version}`);
+  }
+  if (problems.length === 0) return;
+  for (const problem of problems) console.error(`qutlass: ${problem}.`);
+  process.exit(1);
+}
+
+function isOlder(version, wanted) {
+  const [a, b] = [version, wanted].map((text) => text.split('.').map(Number));
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}
+
+/** Runs a step of the set-up; its output goes to stderr, so that stdout has only what the command itself prints. */
+async function runOrExit(file, args, env) {
+  const status = await run(file, args, env, ['inherit', process.stderr, process.stderr]);
+  if (status !== 0) {
+    console.error(`qutlass: "${[file, ...args].join(' ')}" failed with exit code ${status}.`);
+    process.exit(status);
+  }
+}
+
+/** Resolves to the exit code of the command. */
+function run(file, args, env, stdio) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { cwd: root, env, stdio });
+    // The terminal signals the whole process group; whoever signals only this process means its command too.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
+  });
+}
