@@ -1,0 +1,112 @@
+// JavaScript arguments to the argument types of the C ABI, and a C function as a JavaScript function.
+#pragma once
+
+#include <napi.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "handles.h"
+#include "qutlass.h"
+
+namespace qutlass::node {
+
+// Throws the JavaScript QutlassError for a status; the text is qutlass_last_error() unless given.
+[[noreturn]] void throw_status(Napi::Env env, qutlass_status status, const char* text = nullptr);
+Napi::Value make_error(Napi::Env env, qutlass_status status, const char* text);
+[[noreturn]] void throw_argument(Napi::Env env, size_t index, const char* expected);
+
+template <typename T>
+T& require_handle(const Napi::CallbackInfo& info, size_t index, const char* expected) {
+  T* handle = unwrap<T>(info[index]);
+  if (!handle) throw_argument(info.Env(), index, expected);
+  return *handle;
+}
+
+inline bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+
+// Argument<T>::get(info, i) reads JavaScript argument i as the C type T; what it returns lives through the call.
+template <typename T>
+struct Argument;
+
+template <>
+struct Argument<qutlass_stream*> {
+  static qutlass_stream* get(const Napi::CallbackInfo& info, size_t i) {
+    qutlass_stream* stream = require_handle<StreamHandle>(info, i, "a stream").stream;
+    if (!stream) throw_status(info.Env(), QUTLASS_E_ARGUMENT, "stream: expected a live stream, got a destroyed one");
+    return stream;
+  }
+};
+
+template <>
+struct Argument<const qutlass_tensor*> {
+  static const qutlass_tensor* get(const Napi::CallbackInfo& info, size_t i) {
+    if (is_absent(info[i])) return nullptr;
+    auto& handle = require_handle<TensorHandle>(info, i, "a tensor");
+    if (!handle.block) throw_argument(info.Env(), i, "a tensor that is not disposed");
+    return &handle.tensor;
+  }
+};
+
+template <>
+struct Argument<const qutlass_quantized*> {
+  static const qutlass_quantized* get(const Napi::CallbackInfo& info, size_t i) {
+    return &require_handle<QuantizedHandle>(info, i, "a quantized matrix").quantized;
+  }
+};
+
+template <>
+struct Argument<const qutlass_rotation*> {
+  static const qutlass_rotation* get(const Napi::CallbackInfo& info, size_t i) {
+    return is_absent(info[i]) ? nullptr : &require_handle<RotationHandle>(info, i, "a rotation").rotation;
+  }
+};
+
+template <>
+struct Argument<const qutlass_format*> {
+  // An Int32Array with the fields of qutlass_format in order.
+  static const qutlass_format* get(const Napi::CallbackInfo& info, size_t i) {
+    if (!info[i].IsTypedArray()) throw_argument(info.Env(), i, "an Int32Array of 6 format fields");
+    const auto array = info[i].As<Napi::TypedArray>();
+    if (array.TypedArrayType() != napi_int32_array || array.ElementLength() != 6) {
+      throw_argument(info.Env(), i, "an Int32Array of 6 format fields");
+    }
+    return reinterpret_cast<const qutlass_format*>(info[i].As<Napi::Int32Array>().Data());
+  }
+};
+
+template <typename T>
+  requires std::is_arithmetic_v<T>
+struct Argument<T> {
+  static T get(const Napi::CallbackInfo& info, size_t i) {
+    if (!info[i].IsNumber()) throw_argument(info.Env(), i, "a number");
+    return static_cast<T>(info[i].As<Napi::Number>().DoubleValue());
+  }
+};
+
+template <auto Function>
+struct Bound;
+
+template <typename... Arguments, qutlass_status (*Function)(Arguments...)>
+struct Bound<Function> {
+  static Napi::Value call(const Napi::CallbackInfo& info) { return call(info, std::index_sequence_for<Arguments...>{}); }
+
+ private:
+  template <size_t... I>
+  static Napi::Value call(const Napi::CallbackInfo& info, std::index_sequence<I...>) {
+    const qutlass_status status = Function(Argument<Arguments>::get(info, I)...);
+    if (status != QUTLASS_OK) throw_status(info.Env(), status);
+    return info.Env().Undefined();
+  }
+};
+
+// An operation of the C ABI whose arguments all convert one to one.
+template <auto Function>
+Napi::Value operation(const Napi::CallbackInfo& info) {
+  return Bound<Function>::call(info);
+}
+
+}  // namespace qutlass::node

@@ -1,0 +1,111 @@
+// What JavaScript holds: externals that carry a kind, so that one handle cannot pass for another.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "qutlass.h"
+
+namespace qutlass::node {
+
+enum class Kind : uint32_t { kDevice = 0x71756401, kStream, kEvent, kGraph, kTensor, kQuantized, kRotation };
+
+// A device lives as long as the last handle that needs it.
+using DevicePointer = std::shared_ptr<qutlass_device>;
+
+struct Handle {
+  explicit Handle(Kind k) : kind(k) {}
+  virtual ~Handle() = default;
+  Kind kind;
+};
+
+struct DeviceHandle : Handle {
+  static constexpr Kind kKind = Kind::kDevice;
+  explicit DeviceHandle(DevicePointer d) : Handle(kKind), device(std::move(d)) {}
+  DevicePointer device;
+};
+
+struct StreamHandle : Handle {
+  static constexpr Kind kKind = Kind::kStream;
+  StreamHandle(DevicePointer d, qutlass_stream* s) : Handle(kKind), device(std::move(d)), stream(s) {}
+  ~StreamHandle() override { destroy(); }
+  void destroy() {
+    if (stream) qutlass_stream_destroy(stream);
+    stream = nullptr;
+  }
+  DevicePointer device;
+  qutlass_stream* stream;
+};
+
+struct EventHandle : Handle {
+  static constexpr Kind kKind = Kind::kEvent;
+  explicit EventHandle(qutlass_event* e) : Handle(kKind), event(e) {}
+  ~EventHandle() override { qutlass_event_destroy(event); }
+  qutlass_event* event;
+};
+
+struct GraphHandle : Handle {
+  static constexpr Kind kKind = Kind::kGraph;
+  GraphHandle(DevicePointer d, qutlass_graph* g) : Handle(kKind), device(std::move(d)), graph(g) {}
+  ~GraphHandle() override { destroy(); }
+  void destroy() {
+    if (graph) qutlass_graph_destroy(graph);
+    graph = nullptr;
+  }
+  DevicePointer device;
+  qutlass_graph* graph;
+};
+
+// A reference to a block of device memory and the tensor inside it.
+struct TensorHandle : Handle {
+  static constexpr Kind kKind = Kind::kTensor;
+  TensorHandle(DevicePointer d, void* b, int64_t size, const qutlass_tensor& t)
+      : Handle(kKind), device(std::move(d)), block(b), bytes(size), tensor(t) {}
+  ~TensorHandle() override { release(); }
+  // Drops the reference; the bytes that no longer count for the garbage collector.
+  int64_t release() {
+    if (!block) return 0;
+    qutlass_free(device.get(), block);
+    block = nullptr;
+    return bytes;
+  }
+  DevicePointer device;
+  void* block;
+  int64_t bytes;  // 0 for a view
+  qutlass_tensor tensor;
+};
+
+// Pointers into tensors that the JavaScript object keeps alive.
+struct QuantizedHandle : Handle {
+  static constexpr Kind kKind = Kind::kQuantized;
+  explicit QuantizedHandle(const qutlass_quantized& q) : Handle(kKind), quantized(q) {}
+  qutlass_quantized quantized;
+};
+
+struct RotationHandle : Handle {
+  static constexpr Kind kKind = Kind::kRotation;
+  explicit RotationHandle(const qutlass_rotation& r) : Handle(kKind), rotation(r) {}
+  qutlass_rotation rotation;
+};
+
+inline Napi::Value wrap(Napi::Env env, Handle* handle) {
+  return Napi::External<Handle>::New(env, handle, [](Napi::Env e, Handle* data) {
+    if (data->kind == Kind::kTensor) {
+      const int64_t bytes = static_cast<TensorHandle*>(data)->release();
+      if (bytes) Napi::MemoryManagement::AdjustExternalMemory(e, -bytes);
+    }
+    delete data;
+  });
+}
+
+// The handle, or null if the value is not a handle of this kind.
+template <typename T>
+T* unwrap(const Napi::Value& value) {
+  if (!value.IsExternal()) return nullptr;
+  Handle* handle = value.As<Napi::External<Handle>>().Data();
+  return handle && handle->kind == T::kKind ? static_cast<T*>(handle) : nullptr;
+}
+
+}  // namespace qutlass::node

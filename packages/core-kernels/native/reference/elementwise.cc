@@ -1,0 +1,64 @@
+// Operations on tensors of one shape, element by element.
+#include <cmath>
+
+#include "check.h"
+#include "dense_rows.h"
+#include "device.h"
+#include "same_shape.h"
+
+namespace qutlass {
+namespace {
+
+// Elements converted at a time, few enough for the first-level cache.
+constexpr int64_t kBlock = 1024;
+
+template <typename Function>
+void map(Context& context, const qutlass_tensor& a, const qutlass_tensor& b, const qutlass_tensor& out,
+         Function function) {
+  context.threads.parallel_for(element_count(out), kElementsPerPiece, [&](int64_t begin, int64_t end) {
+    float a_buffer[kBlock];
+    float b_buffer[kBlock];
+    float result[kBlock];
+    for (int64_t i = begin; i < end; i += kBlock) {
+      const int64_t count = std::min(kBlock, end - i);
+      const float* left = load_row(a, i, count, a_buffer);
+      const float* right = load_row(b, i, count, b_buffer);
+      for (int64_t j = 0; j < count; ++j) result[j] = function(left[j], right[j]);
+      store_row(result, out, i, count);
+    }
+  });
+}
+
+template <typename Function>
+qutlass_status enqueue_map(qutlass_stream* stream, const char* a_name, const qutlass_tensor* a,
+                           const char* b_name, const qutlass_tensor* b, const qutlass_tensor* out,
+                           Function function) {
+  return guarded([&] {
+    require_stream(stream);
+    require_float_tensor(a_name, a, -1);
+    require_float_tensor(b_name, b, -1);
+    require_same_shape(b_name, *b, *a);
+    require_float_tensor("out", out, -1);
+    require_same_shape("out", *out, *a);
+    stream->launch({a->data, b->data, out->data}, [a = *a, b = *b, out = *out, function](Context& context) {
+      map(context, a, b, out, function);
+    });
+  });
+}
+
+}  // namespace
+}  // namespace qutlass
+
+// In both, out may be one of the inputs itself: a block is read before it is written.
+
+extern "C" qutlass_status qutlass_silu_mul(qutlass_stream* stream, const qutlass_tensor* gate,
+                                           const qutlass_tensor* up, const qutlass_tensor* out) {
+  return qutlass::enqueue_map(stream, "gate", gate, "up", up, out,
+                              [](float g, float u) { return g / (1.0f + std::exp(-g)) * u; });
+}
+
+extern "C" qutlass_status qutlass_add(qutlass_stream* stream, const qutlass_tensor* a,
+                                      const qutlass_tensor* b, float scale, const qutlass_tensor* out) {
+  return qutlass::enqueue_map(stream, "a", a, "b", b, out,
+                              [scale](float left, float right) { return left + scale * right; });
+}

@@ -1,0 +1,131 @@
+#include "matmul_problem.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "check.h"
+#include "dense_rows.h"
+#include "numerics/dense.h"
+#include "numerics/quantized.h"
+#include "rotation.h"
+
+namespace qutlass {
+namespace {
+
+// Formats that multiply with each other do so whatever their groups, rules and zero points are.
+enum class Family { kMxfp4, kMxfp8, kNvfp4, kFp8, kInt8, kInt4, kNf4 };
+
+constexpr const char* kFamilyNames[] = {"mxfp4", "mxfp8", "nvfp4", "fp8", "int8", "int4", "nf4"};
+
+const char* name_of(Family family) { return kFamilyNames[static_cast<size_t>(family)]; }
+
+Family family_of(const qutlass_format& format) {
+  const bool mx = format.scale_dtype == QUTLASS_F8_E8M0;
+  switch (format.element) {
+    case QUTLASS_E2M1: return mx ? Family::kMxfp4 : Family::kNvfp4;
+    case QUTLASS_INT8: return Family::kInt8;
+    case QUTLASS_INT4:
+    case QUTLASS_UINT4: return Family::kInt4;
+    case QUTLASS_NF4: return Family::kNf4;
+    default: return mx ? Family::kMxfp8 : Family::kFp8;
+  }
+}
+
+bool is_integer(Family family) { return family == Family::kInt8 || family == Family::kInt4; }
+bool is_mx(Family family) { return family == Family::kMxfp4 || family == Family::kMxfp8; }
+
+void require_pair(const qutlass_format& a, const qutlass_format& b) {
+  const Family left = family_of(a), right = family_of(b);
+  const bool same = left == right && left != Family::kNf4;
+  if (same || (is_mx(left) && is_mx(right)) || (is_integer(left) && is_integer(right))) return;
+  fail(QUTLASS_E_FORMAT,
+       "a and b: expected a dense a, two matrices of mxfp4, mxfp8, nvfp4, fp8, int8 or int4, mxfp4 with mxfp8, or int4 "
+       "with int8, got %s and %s",
+       name_of(left), name_of(right));
+}
+
+void require_operand(const char* name, const qutlass_operand& operand) {
+  if (operand.is_quantized) {
+    require_quantized(name, operand.quantized);
+  } else {
+    require_float_tensor(name, &operand.dense, 2);
+  }
+}
+
+}  // namespace
+
+void require_matmul_problem(const qutlass_matmul_problem* problem) {
+  if (!problem) fail(QUTLASS_E_ARGUMENT, "problem: expected a pointer, got NULL");
+  const qutlass_operand &a = problem->a, &b = problem->b;
+  require_operand("a", a);
+  require_operand("b", b);
+  const int64_t m = operand_rows(a), n = operand_rows(b), k = operand_cols(a);
+  if (operand_cols(b) != k) {
+    fail(QUTLASS_E_SHAPE, "b: expected shape [N, K] with the K = %lld of a, got [%lld, %lld]",
+         static_cast<long long>(k), static_cast<long long>(n), static_cast<long long>(operand_cols(b)));
+  }
+  if (a.is_quantized) {
+    if (!b.is_quantized) {
+      fail(QUTLASS_E_FORMAT, "b: expected a quantized matrix beside a quantized a, got a dense %s one",
+           dtype_name(b.dense.dtype));
+    }
+    require_pair(a.quantized.format, b.quantized.format);
+    if (problem->a_rotation.kind != QUTLASS_ROTATION_IDENTITY) {
+      fail(QUTLASS_E_ARGUMENT, "a_rotation: expected the identity for a quantized a, which is rotated when it is "
+                               "quantized, got kind %d",
+           problem->a_rotation.kind);
+    }
+  } else {
+    require_rotation("a_rotation", &problem->a_rotation, k);
+  }
+  if (!std::isfinite(problem->alpha)) {
+    fail(QUTLASS_E_ARGUMENT, "alpha: expected a finite number, got %g", static_cast<double>(problem->alpha));
+  }
+  if (problem->bias.data) {
+    require_float_tensor("bias", &problem->bias, 1);
+    require_shape("bias", problem->bias, {n});
+  }
+  require_float_tensor("out", &problem->out, 2);
+  require_shape("out", problem->out, {m, n});
+}
+
+bool is_integer_pair(const qutlass_matmul_problem& problem) {
+  const auto integer = [](const qutlass_operand& operand) {
+    return operand.is_quantized && is_integer(family_of(operand.quantized.format));
+  };
+  return integer(problem.a) && integer(problem.b);
+}
+
+void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation, float* rotated) {
+  // A piece is some blocks of one row: a single row, as in decoding, is spread over the threads too.
+  const int64_t k = a.shape[1], size = rotation.size;
+  const int64_t blocks = k / size;
+  const int64_t per_piece = std::max<int64_t>(1, 1024 / size);
+  context.threads.parallel_for(a.shape[0] * blocks, per_piece, [&](int64_t begin, int64_t end) {
+    // Blocks are contiguous across rows, and rotate_row sees only blocks.
+    const int64_t count = (end - begin) * size;
+    const Scratch buffer(context.memory, static_cast<size_t>(count) * sizeof(float));
+    const float* x = load_row(a, begin * size, count, buffer.as<float>());
+    rotate_row(rotation, x, rotated + begin * size, count);
+  });
+}
+
+Epilogue::Epilogue(const qutlass_matmul_problem& problem)
+    : bias_(problem.bias), out_(problem.out), factor_(static_cast<double>(problem.alpha)) {
+  if (problem.alpha_pointer) factor_ *= static_cast<double>(*problem.alpha_pointer);
+  const auto global_scale = [](const qutlass_operand& operand) {
+    const float* scale = operand.is_quantized ? operand.quantized.global_scale : nullptr;
+    return scale ? static_cast<double>(*scale) : 1.0;
+  };
+  factor_ /= global_scale(problem.a) * global_scale(problem.b);
+}
+
+void Epilogue::store(int64_t m, int64_t n, const double* sums, int64_t count) const {
+  const int64_t row = m * out_.shape[1];
+  for (int64_t i = 0; i < count; ++i) {
+    const double bias = bias_.data ? static_cast<double>(load_dense(bias_.data, bias_.dtype, n + i)) : 0.0;
+    store_dense_once(out_.data, out_.dtype, row + n + i, factor_ * sums[i] + bias);
+  }
+}
+
+}  // namespace qutlass

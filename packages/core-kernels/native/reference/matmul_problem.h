@@ -1,0 +1,42 @@
+// What every matrix multiplication kernel shares: the checks of a problem and the end of D = A B^T.
+#pragma once
+
+#include <cstdint>
+
+#include "device.h"
+#include "qutlass.h"
+
+namespace qutlass {
+
+// Extents of an operand [rows, K].
+inline int64_t operand_rows(const qutlass_operand& operand) {
+  return operand.is_quantized ? operand.quantized.rows : operand.dense.shape[0];
+}
+inline int64_t operand_cols(const qutlass_operand& operand) {
+  return operand.is_quantized ? operand.quantized.cols : operand.dense.shape[1];
+}
+
+// Throws unless operands, rotation, alpha, bias and out fit together and the pair of formats is one that exists:
+// dense x dense, dense x any quantized, and quantized pairs of one family or of mxfp4/mxfp8 and int4/int8.
+void require_matmul_problem(const qutlass_matmul_problem* problem);
+
+// Both operands hold integer codes, so their products can be added without error.
+bool is_integer_pair(const qutlass_matmul_problem& problem);
+
+// Writes the rotated rows of a dense A to `rotated`, float32 [M, K].
+void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation, float* rotated);
+
+// D = round(factor * sum + bias). Reads alpha_pointer and the global scales, so it is made when the kernel runs.
+class Epilogue {
+ public:
+  explicit Epilogue(const qutlass_matmul_problem& problem);
+  // Columns [n, n + count) of row m of D from their sums.
+  void store(int64_t m, int64_t n, const double* sums, int64_t count) const;
+
+ private:
+  qutlass_tensor bias_;
+  qutlass_tensor out_;
+  double factor_;
+};
+
+}  // namespace qutlass

@@ -1,0 +1,123 @@
+// Quantization: rotate, find the scales, round, pack, write the scales in the layout that was asked for.
+#include <algorithm>
+#include <cstring>
+
+#include "check.h"
+#include "device.h"
+#include "group_scale.h"
+#include "numerics/quantized.h"
+#include "rotation.h"
+
+namespace qutlass {
+namespace {
+
+struct Job {
+  qutlass_tensor x;
+  qutlass_rotation rotation;
+  qutlass_quantized out;
+
+  float global_scale() const { return out.global_scale ? *out.global_scale : 1.0f; }
+};
+
+void store_group_scale(const qutlass_quantized& out, int64_t row, int64_t group, const GroupScale& scale) {
+  store_scale(out, scale_offset(out, row, group), scale.scale);
+  if (out.zero_points) {
+    static_cast<uint8_t*>(out.zero_points)[row * scale_cols(out) + group] =
+        static_cast<uint8_t>(scale.zero_point);
+  }
+}
+
+// The scales of groups of several rows, to `scales` [R, G] and to the output. Ranges per row come first, so
+// that the work spreads over rows also when one group is the whole tensor.
+void find_shared_scales(Context& context, const Job& job, GroupScale* scales) {
+  const qutlass_quantized& out = job.out;
+  const int64_t groups = scale_cols(out), width = group_cols(out), height = group_rows(out);
+  const Scratch memory(context.memory, static_cast<size_t>(out.rows * groups) * sizeof(GroupRange));
+  auto* ranges = memory.as<GroupRange>();
+  context.threads.parallel_for(out.rows, rows_per_piece(out.cols), [&](int64_t begin, int64_t end) {
+    const RotatedRows rows(context.memory, job.x, job.rotation);
+    for (int64_t row = begin; row < end; ++row) {
+      const float* x = rows[row];
+      for (int64_t g = 0; g < groups; ++g) {
+        GroupRange range;
+        range.add(x + g * width, width);
+        ranges[row * groups + g] = range;
+      }
+    }
+  });
+  for (int64_t r = 0; r < scale_rows(out); ++r) {
+    for (int64_t g = 0; g < groups; ++g) {
+      GroupRange range;
+      for (int64_t row = r * height; row < std::min((r + 1) * height, out.rows); ++row) {
+        range.add(ranges[row * groups + g]);
+      }
+      const GroupScale scale = scale_from_range(out.format, range, job.global_scale());
+      scales[r * groups + g] = scale;
+      store_group_scale(out, r, g, scale);
+    }
+  }
+}
+
+// The codes of rows [begin, end), with the scales of `shared` [R, G], or with scales found here when it is
+// null.
+void quantize_rows(Context& context, const Job& job, const GroupScale* shared, int64_t begin, int64_t end) {
+  const qutlass_quantized& out = job.out;
+  const int64_t groups = scale_cols(out), width = group_cols(out), height = group_rows(out);
+  const bool packed = element_storage_bits(out.format.element) == 4;
+  const RotatedRows rows(context.memory, job.x, job.rotation);
+  const Scratch unpacked(context.memory, packed ? static_cast<size_t>(out.cols) : 0);
+  auto* out_codes = static_cast<uint8_t*>(out.codes);
+  for (int64_t row = begin; row < end; ++row) {
+    const float* x = rows[row];
+    uint8_t* codes = packed ? unpacked.as<uint8_t>() : out_codes + row * out.cols;
+    for (int64_t g = 0; g < groups; ++g) {
+      const float* group = x + g * width;
+      GroupScale scale;
+      if (shared) {
+        scale = shared[row / height * groups + g];
+      } else {
+        scale = group_scale(out.format, group, width, job.global_scale());
+        store_group_scale(out, row, g, scale);
+      }
+      encode_group(out.format, scale, group, width, codes + g * width);
+      if (out.clip_mask)
+        clip_mask_group(scale, group, width, out.clip_mask + (row * out.cols + g * width) / 8);
+    }
+    if (packed) pack_nibbles(codes, out.cols / 2, out_codes + row * (out.cols / 2));
+  }
+}
+
+void quantize(Context& context, const Job& job) {
+  const qutlass_quantized& out = job.out;
+  const int64_t scales = scale_rows(out) * scale_cols(out);
+  if (out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4) {
+    std::memset(out.scales, 0, static_cast<size_t>(blocked_bytes(scale_rows(out), scale_cols(out))));
+  }
+  const bool within_rows = group_rows(out) == 1;
+  const Scratch memory(context.memory, within_rows ? 0 : static_cast<size_t>(scales) * sizeof(GroupScale));
+  auto* shared = memory.as<GroupScale>();
+  if (shared) find_shared_scales(context, job, shared);
+  context.threads.parallel_for(out.rows, rows_per_piece(out.cols), [&](int64_t begin, int64_t end) {
+    quantize_rows(context, job, shared, begin, end);
+  });
+}
+
+}  // namespace
+}  // namespace qutlass
+
+extern "C" qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlass_tensor* x,
+                                           const qutlass_rotation* rotation, const qutlass_quantized* out) {
+  using namespace qutlass;
+  return guarded([&] {
+    require_stream(stream);
+    if (!out) fail(QUTLASS_E_ARGUMENT, "out: expected a quantized matrix, got NULL");
+    require_quantized("out", *out);
+    require_float_tensor("x", x, 2);
+    require_shape("x", *x, {out->rows, out->cols});
+    require_rotation("rotation", rotation, out->cols);
+    const Job job{*x, copy_rotation(rotation), *out};
+    stream->launch({x->data, job.rotation.data, out->codes, out->scales, out->zero_points, out->global_scale,
+                    out->clip_mask},
+                   [job](Context& context) { quantize(context, job); });
+  });
+}

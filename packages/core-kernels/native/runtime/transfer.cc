@@ -1,0 +1,53 @@
+// Host memory to tensors and back.
+#include <cstring>
+#include <memory>
+
+#include "check.h"
+#include "device.h"
+
+using qutlass::Context;
+using qutlass::fail;
+using qutlass::guarded;
+
+namespace {
+
+void require_bytes(const qutlass_tensor& tensor, const void* host, size_t bytes) {
+  if (!host) fail(QUTLASS_E_ARGUMENT, "host: expected a pointer, got NULL");
+  const int64_t expected = qutlass::element_count(tensor) * qutlass::dtype_bytes(tensor.dtype);
+  if (bytes != static_cast<size_t>(expected)) {
+    fail(QUTLASS_E_SHAPE, "bytes: expected %lld for shape %s of %s, got %zu", static_cast<long long>(expected),
+         qutlass::shape_text(tensor).c_str(), qutlass::dtype_name(tensor.dtype), bytes);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+qutlass_status qutlass_write(qutlass_stream* stream, const void* host, size_t bytes, const qutlass_tensor* out) {
+  return guarded([&] {
+    qutlass::require_stream(stream);
+    qutlass::require_tensor("out", out);
+    require_bytes(*out, host, bytes);
+    stream->require_not_capturing("writing host memory");
+    if (!stream->busy()) {
+      std::memcpy(out->data, host, bytes);
+      return;
+    }
+    auto staged = std::make_shared<qutlass::Scratch>(stream->device.memory, bytes);
+    std::memcpy(staged->as<void>(), host, bytes);
+    stream->enqueue([staged, bytes, data = out->data](Context&) { std::memcpy(data, staged->as<void>(), bytes); });
+  });
+}
+
+qutlass_status qutlass_read(qutlass_stream* stream, const qutlass_tensor* x, void* host, size_t bytes) {
+  return guarded([&] {
+    qutlass::require_stream(stream);
+    qutlass::require_tensor("x", x);
+    require_bytes(*x, host, bytes);
+    stream->require_not_capturing("reading a tensor");
+    stream->enqueue([host, bytes, data = x->data](Context&) { std::memcpy(host, data, bytes); });
+  });
+}
+
+}  // extern "C"

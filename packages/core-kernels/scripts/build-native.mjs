@@ -1,0 +1,38 @@
+// Builds the native library and addon with CMake and puts them into the platform package.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { missingNativeTools } from './native-tools.mjs';
+
+const root = join(import.meta.dirname, '..');
+const platform = join(root, 'npm', 'linux-x64-gnu');
+
+if (process.platform !== 'linux' || process.arch !== 'x64') {
+  console.error(`qutlass: no native build for ${process.platform}-${process.arch} yet; expected linux-x64.`);
+  process.exit(1);
+}
+
+const missing = missingNativeTools();
+if (missing.length > 0) {
+  for (const line of missing) console.error(`qutlass: ${line}.`);
+  process.exit(1);
+}
+
+const cmakeJs = join(
+  dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')),
+  'bin',
+  'cmake-js',
+);
+const build = spawnSync(
+  process.execPath,
+  [cmakeJs, 'compile', '--parallel', String(availableParallelism())],
+  { cwd: root, stdio: 'inherit' },
+);
+if (build.status !== 0) process.exit(build.status ?? 1);
+
+mkdirSync(join(platform, 'include'), { recursive: true });
+copyFileSync(join(root, 'build', 'Release', 'qutlass.node'), join(platform, 'qutlass.node'));
+copyFileSync(join(root, 'build', 'Release', 'libqutlass.so'), join(platform, 'libqutlass.so'));
+cpSync(join(root, 'native', 'include'), join(platform, 'include'), { recursive: true });

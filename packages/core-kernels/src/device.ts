@@ -1,0 +1,117 @@
+import { invalidArgument, QutlassError } from './errors.js';
+import { loadBinding } from './loader.js';
+import type { DeviceHandle, MemoryStats, NativeDeviceInfo } from './native.js';
+import { unscoped } from './resource.js';
+import { Stream } from './stream.js';
+
+export type DeviceKind = 'cpu' | 'cuda';
+
+/** `cpu`, `cuda`, `cuda:<index>`, or `auto` for the best that there is. */
+export type DeviceName = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
+
+export interface DeviceOptions {
+  /** Threads of the CPU kernels; default: the environment variable QUTLASS_THREADS, or one per hardware thread. */
+  threads?: number;
+}
+
+const opened = new Map<string, Device>();
+
+/** A processor with memory, streams and kernels. */
+export class Device {
+  readonly kind: DeviceKind;
+  /** `cpu` or `cuda:0`. */
+  readonly name: string;
+  /** Why `auto` chose this device; otherwise that it was asked for. */
+  readonly reason: string;
+  /** @internal */
+  readonly handle: DeviceHandle;
+  readonly defaultStream: Stream;
+  #current: Stream;
+
+  private constructor(name: string, reason: string, threads: number) {
+    this.kind = 'cpu';
+    this.name = name;
+    this.reason = reason;
+    this.handle = loadBinding().deviceOpen(name, threads);
+    this.defaultStream = unscoped(() => new Stream(this));
+    this.#current = this.defaultStream;
+  }
+
+  /**
+   * Opens a device, or returns it if it is open. `cuda` never falls back to the CPU; `auto` may, and `reason` says why.
+   * @throws QutlassError `QUTLASS_E_NO_DEVICE`, `QUTLASS_E_BINARY`
+   */
+  static open(name: DeviceName = 'auto', options: DeviceOptions = {}): Device {
+    if (name === 'auto') return Device.#open('cpu', `auto: ${NO_CUDA}`, options);
+    if (name === 'cpu') return Device.#open('cpu', 'asked for', options);
+    if (/^cuda(:\d+)?$/.test(name))
+      throw new QutlassError('QUTLASS_E_NO_DEVICE', `device "${name}": ${NO_CUDA}`);
+    throw invalidArgument(
+      'QUTLASS_E_ARGUMENT',
+      'device',
+      "'auto', 'cpu', 'cuda' or 'cuda:<index>'",
+      JSON.stringify(name),
+    );
+  }
+
+  static #open(name: string, reason: string, options: DeviceOptions): Device {
+    const threads = options.threads ?? 0;
+    if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
+      throw invalidArgument(
+        'QUTLASS_E_ARGUMENT',
+        'threads',
+        'an integer from 1 to 1024',
+        String(options.threads),
+      );
+    }
+    const key = `${name}/${threads}`;
+    let device = opened.get(key);
+    if (!device) {
+      device = new Device(name, reason, threads);
+      opened.set(key, device);
+    }
+    return device;
+  }
+
+  /** The stream that operations go to: the default one, or the one of the surrounding {@link Stream.run}. */
+  get stream(): Stream {
+    return this.#current;
+  }
+
+  /** Processor model, instruction set of the kernels, thread count. */
+  get info(): NativeDeviceInfo {
+    return loadBinding().deviceInfo(this.handle);
+  }
+
+  memoryStats(): MemoryStats {
+    return loadBinding().memoryStats(this.handle);
+  }
+
+  /** Returns cached, unused memory to the system. */
+  trimMemory(): void {
+    loadBinding().memoryTrim(this.handle);
+  }
+
+  /** Resolves when the current stream has run all its work. */
+  synchronize(): Promise<void> {
+    return this.#current.synchronize();
+  }
+
+  /** @internal */
+  withStream<T>(stream: Stream, body: () => T): T {
+    const previous = this.#current;
+    this.#current = stream;
+    try {
+      return body();
+    } finally {
+      this.#current = previous;
+    }
+  }
+
+  toString(): string {
+    return this.name;
+  }
+}
+
+/** This build holds CPU kernels only. */
+const NO_CUDA = 'this build has no CUDA kernels';

@@ -1,0 +1,206 @@
+import type { QutlassError } from './errors.js';
+
+// The native binding, function by function as in qutlass.h. Handles are opaque; each kind has a brand of its own, so
+// that one cannot pass for another. Everything above this file is policy.
+
+declare const brand: unique symbol;
+interface Handle<Kind extends string> {
+  readonly [brand]: Kind;
+}
+
+/** A device of the library. */
+export type DeviceHandle = Handle<'device'>;
+export type StreamHandle = Handle<'stream'>;
+export type EventHandle = Handle<'event'>;
+export type GraphHandle = Handle<'graph'>;
+/** A reference to device memory and the tensor in it. */
+export type TensorHandle = Handle<'tensor'>;
+/** Pointers to the parts of a quantized matrix; whoever holds it keeps the tensors alive. */
+export type QuantizedHandle = Handle<'quantized'>;
+export type RotationHandle = Handle<'rotation'>;
+
+export interface NativeDeviceInfo {
+  readonly name: string;
+  readonly isa: string;
+  readonly threads: number;
+}
+
+/** Bytes of device memory. */
+export interface MemoryStats {
+  /** In use, or held by graphs and pending work. */
+  readonly allocated: number;
+  /** Taken from the system, in use or cached. */
+  readonly reserved: number;
+  /** The largest `allocated` so far. */
+  readonly peak: number;
+  /** Number of blocks in use. */
+  readonly allocations: number;
+}
+
+/** A kernel instance as it describes itself. */
+export interface KernelInfo {
+  readonly index: number;
+  /** Stable: `cpu.reference`, `cpu.f32.avx2`, ... */
+  readonly name: string;
+  readonly device: string;
+  /** The instruction set that it needs, or an empty string. */
+  readonly requiresIsa: string;
+  /** What sums are kept in: `f64`, `f32` or `i32`. */
+  readonly accumulator: string;
+  readonly tile: readonly [m: number, n: number, k: number];
+  /** Whether this machine can run it. */
+  readonly available: boolean;
+  /** Rough operations per second and thread, in units of 1e9. */
+  readonly peakGops: number;
+}
+
+type Operand = TensorHandle | QuantizedHandle;
+type Optional<T> = T | null;
+
+/** The functions of the native addon. */
+export interface NativeBinding {
+  /** Sets the class that failures are thrown as. */
+  initialize(errorClass: typeof QutlassError): void;
+  abiVersion(): number;
+  version(): string;
+
+  deviceOpen(name: string, threads: number): DeviceHandle;
+  deviceInfo(device: DeviceHandle): NativeDeviceInfo;
+  memoryStats(device: DeviceHandle): MemoryStats;
+  memoryTrim(device: DeviceHandle): void;
+
+  streamCreate(device: DeviceHandle): StreamHandle;
+  streamDestroy(stream: StreamHandle): void;
+  streamSynchronize(stream: StreamHandle): Promise<void>;
+  streamSynchronizeBlocking(stream: StreamHandle): void;
+  eventRecord(stream: StreamHandle): EventHandle;
+  streamWait(stream: StreamHandle, event: EventHandle): void;
+  graphBegin(stream: StreamHandle): void;
+  graphEnd(stream: StreamHandle): GraphHandle;
+  graphLaunch(graph: GraphHandle, stream: StreamHandle): void;
+  graphNodeCount(graph: GraphHandle): number;
+  graphDestroy(graph: GraphHandle): void;
+
+  /** Uninitialized, or a copy of `host`. */
+  tensorCreate(
+    device: DeviceHandle,
+    dtype: number,
+    shape: readonly number[],
+    bytes: number,
+    host: Optional<NodeJS.TypedArray>,
+  ): TensorHandle;
+  tensorView(base: TensorHandle, dtype: number, shape: readonly number[], byteOffset: number): TensorHandle;
+  tensorRelease(tensor: TensorHandle): void;
+  write(stream: StreamHandle, out: TensorHandle, host: NodeJS.TypedArray): void;
+  read(stream: StreamHandle, x: TensorHandle, host: NodeJS.TypedArray): Promise<void>;
+
+  convert(stream: StreamHandle, x: TensorHandle, out: TensorHandle): void;
+  transpose(stream: StreamHandle, x: TensorHandle, out: TensorHandle): void;
+  pad(stream: StreamHandle, x: TensorHandle, out: TensorHandle): void;
+  copyRows(stream: StreamHandle, x: TensorHandle, out: TensorHandle, row: number): void;
+  sliceRows(stream: StreamHandle, x: TensorHandle, row: number, out: TensorHandle): void;
+
+  encode(stream: StreamHandle, x: TensorHandle, element: number, out: TensorHandle): void;
+  decode(stream: StreamHandle, codes: TensorHandle, element: number, out: TensorHandle): void;
+  pack4(stream: StreamHandle, codes: TensorHandle, out: TensorHandle): void;
+  unpack4(stream: StreamHandle, packed: TensorHandle, signExtend: number, out: TensorHandle): void;
+  scalesToBlocked(stream: StreamHandle, scales: TensorHandle, out: TensorHandle): void;
+  scalesFromBlocked(stream: StreamHandle, blocked: TensorHandle, out: TensorHandle): void;
+
+  /** format: element, scale dtype, rule, group rows, group columns, zero point; as in `qutlass_format`. */
+  quantizedCreate(
+    format: Int32Array,
+    rows: number,
+    cols: number,
+    codes: TensorHandle,
+    scales: TensorHandle,
+    zeroPoints: Optional<TensorHandle>,
+    globalScale: Optional<TensorHandle>,
+    clipMask: Optional<TensorHandle>,
+    scaleLayout: number,
+  ): QuantizedHandle;
+  rotationCreate(kind: number, size: number, data: Optional<TensorHandle>): RotationHandle;
+  globalScale(
+    stream: StreamHandle,
+    x: TensorHandle,
+    rotation: Optional<RotationHandle>,
+    format: Int32Array,
+    out: TensorHandle,
+  ): void;
+  quantize(
+    stream: StreamHandle,
+    x: TensorHandle,
+    rotation: Optional<RotationHandle>,
+    out: QuantizedHandle,
+  ): void;
+  dequantize(
+    stream: StreamHandle,
+    q: QuantizedHandle,
+    rotation: Optional<RotationHandle>,
+    out: TensorHandle,
+  ): void;
+  rotate(stream: StreamHandle, x: TensorHandle, rotation: RotationHandle, out: TensorHandle): void;
+  quantizeInt8WithScale(stream: StreamHandle, x: TensorHandle, scale: TensorHandle, out: TensorHandle): void;
+
+  kernels(): readonly KernelInfo[];
+  matmulSupported(
+    kernel: number,
+    a: Operand,
+    b: Operand,
+    aRotation: Optional<RotationHandle>,
+    alpha: number,
+    alphaTensor: Optional<TensorHandle>,
+    bias: Optional<TensorHandle>,
+    out: TensorHandle,
+  ): QutlassError | null;
+  matmul(
+    stream: StreamHandle,
+    kernel: number,
+    a: Operand,
+    b: Operand,
+    aRotation: Optional<RotationHandle>,
+    alpha: number,
+    alphaTensor: Optional<TensorHandle>,
+    bias: Optional<TensorHandle>,
+    out: TensorHandle,
+  ): void;
+
+  embedding(stream: StreamHandle, ids: TensorHandle, table: TensorHandle, out: TensorHandle): void;
+  rmsNorm(
+    stream: StreamHandle,
+    x: TensorHandle,
+    residual: Optional<TensorHandle>,
+    weight: TensorHandle,
+    eps: number,
+    out: TensorHandle,
+  ): void;
+  rope(
+    stream: StreamHandle,
+    x: TensorHandle,
+    positions: TensorHandle,
+    inverseFrequencies: TensorHandle,
+  ): void;
+  kvAppend(stream: StreamHandle, x: TensorHandle, positions: TensorHandle, cache: TensorHandle): void;
+  attention(
+    stream: StreamHandle,
+    q: TensorHandle,
+    kCache: TensorHandle,
+    vCache: TensorHandle,
+    positions: TensorHandle,
+    scale: number,
+    out: TensorHandle,
+  ): void;
+  siluMul(stream: StreamHandle, gate: TensorHandle, up: TensorHandle, out: TensorHandle): void;
+  add(stream: StreamHandle, a: TensorHandle, b: TensorHandle, scale: number, out: TensorHandle): void;
+  sample(
+    stream: StreamHandle,
+    logits: TensorHandle,
+    counters: TensorHandle,
+    temperature: number,
+    topK: number,
+    topP: number,
+    seed: number,
+    out: TensorHandle,
+  ): void;
+  crossEntropy(stream: StreamHandle, logits: TensorHandle, targets: TensorHandle, out: TensorHandle): void;
+}
