@@ -1,0 +1,157 @@
+import {
+  type FloatDType,
+  invalidArgument,
+  isFloatDType,
+  loadBinding,
+  produce,
+  requireSameDevice,
+  shapeText,
+  Tensor,
+} from '@qutlass/core-kernels';
+import { ELEMENTS } from './element.js';
+import { type Format, hasGlobalScale, nativeFormat, scaleShape } from './format.js';
+import { codeDType, QuantizedTensor } from './quantized-tensor.js';
+import type { Rotation } from './rotation.js';
+import { blockedSize, type ScaleLayout, type Scales } from './scales.js';
+
+export interface QuantizeOptions<L extends ScaleLayout = 'row'> {
+  /** Applied along K before quantizing, in float32 on bf16 operands. Default: none. */
+  rotation?: Rotation;
+  /** For formats with a global scale: given, instead of found from the data. */
+  globalScale?: number | Tensor<'f32'>;
+  /** Also record which elements were not clipped (mxfp4 `quest` only). */
+  clipMask?: boolean;
+  /** The layout that scales are written in; default `row`. */
+  scaleLayout?: L;
+}
+
+/**
+ * Quantizes x [.., K] along K as a matrix [rows, K], leading dimensions flattened into rows. A group with NaN or Inf gets a
+ * NaN scale, so the damage stays visible and stays in the group.
+ * @throws QutlassError `QUTLASS_E_SHAPE` if K is not a multiple of the group or of the rotation; `QUTLASS_E_DTYPE`,
+ *   `QUTLASS_E_FORMAT`
+ */
+export function quantize<F extends Format, L extends ScaleLayout = 'row'>(
+  x: Tensor<FloatDType>,
+  format: F,
+  options: QuantizeOptions<L> = {},
+): QuantizedTensor<F, L> {
+  const { rotation, clipMask = false, scaleLayout = 'row' as L } = options;
+  const [rows, cols] = requireQuantizable(x, format, rotation);
+  const created: Tensor[] = [];
+  const empty: typeof Tensor.empty = (shape, dtype) => {
+    const tensor = Tensor.empty(shape, dtype, x.device);
+    created.push(tensor);
+    return tensor;
+  };
+  let quantized: QuantizedTensor<F, L> | undefined;
+  using matrix = x.reshape([rows, cols]);
+  try {
+    if (clipMask && format.rule !== 'quest') {
+      throw invalidArgument('QUTLASS_E_FORMAT', 'clipMask', 'mxfp4 with the scale rule quest', format.name);
+    }
+    const global = globalScaleOf(matrix, format, options);
+    if (global) created.push(global);
+    const [r, g] = scaleShape(format, rows, cols);
+    quantized = new QuantizedTensor<F, L>(format, {
+      rows,
+      cols,
+      codes: empty([rows, ELEMENTS[format.element].bits === 4 ? cols / 2 : cols], codeDType(format)),
+      scales: empty(
+        scaleLayout === 'row' ? [r, g] : [blockedSize(r, g)],
+        format.scaleDType,
+      ) as Tensor as Scales<L>,
+      scaleLayout,
+      zeroPoints: format.zeroPoint ? empty([r, g], format.element === 'int8' ? 'i8' : 'u8') : undefined,
+      globalScale: global,
+      clipMask: clipMask ? empty([rows, cols / 8], 'u8') : undefined,
+      rotation,
+    });
+    const native = rotation?.native(x.device) ?? null;
+    loadBinding().quantize(x.device.stream.handle, matrix.handle, native, quantized.handle);
+    return quantized;
+  } catch (error) {
+    quantized?.dispose();
+    for (const tensor of created) tensor.dispose();
+    throw error;
+  }
+}
+
+export interface DequantizeOptions<D extends FloatDType = 'f32'> {
+  dtype?: D;
+  /** Leave the values in the rotated basis. Default false: the rotation is undone. */
+  rotated?: boolean;
+}
+
+/** The values [rows, cols] that the codes stand for, rounded once to the dtype (f32 by default). */
+export function dequantize<D extends FloatDType = 'f32'>(
+  q: QuantizedTensor<Format>,
+  { dtype = 'f32' as D, rotated = false }: DequantizeOptions<D> = {},
+): Tensor<D> {
+  const rotation = (rotated ? undefined : q.rotation)?.native(q.device) ?? null;
+  return produce([q.rows, q.cols], dtype, q.device, (native, stream, out) =>
+    native.dequantize(stream, q.handle, rotation, out),
+  );
+}
+
+/**
+ * The global scale [1] that {@link quantize} would find: 448 * 6 / amax for nvfp4 (256 * 6 / amax with four over six), over
+ * the finite values of the rotated x; 3 for mxfp4 `abs_max`. It stays on the device.
+ */
+export function globalScale(x: Tensor<FloatDType>, format: Format, rotation?: Rotation): Tensor<'f32'> {
+  if (!hasGlobalScale(format)) {
+    throw invalidArgument('QUTLASS_E_FORMAT', 'format', 'one with a global scale', format.name);
+  }
+  const [rows, cols] = requireQuantizable(x, format, rotation);
+  using matrix = x.reshape([rows, cols]);
+  return produce([1], 'f32', x.device, (native, stream, out) =>
+    native.globalScale(stream, matrix.handle, rotation?.native(x.device) ?? null, nativeFormat(format), out),
+  );
+}
+
+function globalScaleOf(
+  x: Tensor<FloatDType>,
+  format: Format,
+  { globalScale: given, rotation }: QuantizeOptions<ScaleLayout>,
+): Tensor<'f32'> | undefined {
+  if (given === undefined) return hasGlobalScale(format) ? globalScale(x, format, rotation) : undefined;
+  if (!hasGlobalScale(format)) {
+    throw invalidArgument('QUTLASS_E_FORMAT', 'globalScale', `none for ${format.name}`, 'one');
+  }
+  if (given instanceof Tensor) {
+    requireSameDevice(x, given);
+    return given.share();
+  }
+  if (!Number.isFinite(given) || given <= 0) {
+    throw invalidArgument('QUTLASS_E_ARGUMENT', 'globalScale', 'a positive number', String(given));
+  }
+  return Tensor.from([given], { shape: [1], device: x.device });
+}
+
+/** The matrix [rows, K] that x is quantized as. */
+function requireQuantizable(
+  x: Tensor,
+  format: Format,
+  rotation: Rotation | undefined,
+): [rows: number, cols: number] {
+  if (!isFloatDType(x.dtype)) throw invalidArgument('QUTLASS_E_DTYPE', 'x', 'f32, bf16 or f16', x.dtype);
+  const cols = x.shape.at(-1) ?? 0;
+  const group = format.groupCols === 'all' ? (ELEMENTS[format.element].bits === 4 ? 2 : 1) : format.groupCols;
+  if (cols % group !== 0) {
+    throw invalidArgument(
+      'QUTLASS_E_SHAPE',
+      'x',
+      `K to be a multiple of ${group}, the group of ${format.name}`,
+      `shape ${shapeText(x.shape)}`,
+    );
+  }
+  if (rotation && cols % rotation.size !== 0) {
+    throw invalidArgument(
+      'QUTLASS_E_SHAPE',
+      'x',
+      `K to be a multiple of ${rotation.size}, the size of the rotation`,
+      `shape ${shapeText(x.shape)}`,
+    );
+  }
+  return [x.size / cols, cols];
+}
