@@ -1,0 +1,38 @@
+import { type FloatDType, Tensor } from '@qutlass/core-kernels';
+import type { Format, FormatKind, QuantizedTensor } from '@qutlass/quant';
+import { chooseKernel } from './choose.js';
+import type { OperandA, OperandB, PartnerOf, Weight } from './pairs.js';
+import { type MatmulOptions, Problem } from './problem.js';
+
+/**
+ * out[.., N] = alpha * A[.., K] B[N, K]^T + bias[N], rounded once. Returns at once; the kernel runs on the current stream.
+ *
+ * - dense A, dense B
+ * - dense A, B quantized in any format (weight-only). If B is rotated, A is rotated on the way in.
+ * - quantized A and B of formats that multiply with each other ({@link FormatPairs}), rotated alike
+ *
+ * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`, `QUTLASS_E_FORMAT`, `QUTLASS_E_UNSUPPORTED`
+ */
+export function matmul<A extends FloatDType, D extends FloatDType = A>(
+  a: Tensor<A>,
+  b: Tensor<FloatDType> | Weight,
+  options?: MatmulOptions<D>,
+): Tensor<D>;
+export function matmul<K extends FormatKind, D extends FloatDType = 'bf16'>(
+  a: QuantizedTensor<Format<K>>,
+  b: Weight<PartnerOf<K>>,
+  options?: MatmulOptions<D>,
+): Tensor<D>;
+export function matmul(a: OperandA, b: OperandB, options: MatmulOptions = {}): Tensor<FloatDType> {
+  const problem = new Problem(a, b, options);
+  const out = Tensor.empty(problem.outShape, problem.outDType, a.device);
+  try {
+    using flat = problem.outShape.length === 2 ? undefined : out.reshape([problem.m, problem.n]);
+    const target = flat ?? out;
+    problem.run(chooseKernel(problem, target, options.kernel), target);
+    return out;
+  } catch (error) {
+    out.dispose();
+    throw error;
+  }
+}

@@ -1,0 +1,54 @@
+import { type Device, Resource } from '@qutlass/core-kernels';
+import type { Format, QuantizedTensor, Rotation } from '@qutlass/quant';
+
+/**
+ * A weight in the layout that the kernels of its device read, made once and used for every M. On the CPU that is the row
+ * layout of codes and scales, so a plain weight is shared, not copied.
+ */
+export class PreparedWeight<F extends Format = Format> extends Resource {
+  /** The matrix [N, K] in the layout of the kernels. */
+  readonly weight: QuantizedTensor<F, 'row'>;
+
+  /** @internal Use {@link prepare}. */
+  constructor(weight: QuantizedTensor<F, 'row'>) {
+    super();
+    this.weight = weight;
+  }
+
+  get format(): F {
+    return this.weight.format;
+  }
+
+  get shape(): readonly [rows: number, cols: number] {
+    return this.weight.shape;
+  }
+
+  get device(): Device {
+    return this.weight.device;
+  }
+
+  get rotation(): Rotation | undefined {
+    return this.weight.rotation;
+  }
+
+  get byteLength(): number {
+    return this.weight.byteLength;
+  }
+
+  override owned(): Iterable<Resource> {
+    return [this.weight];
+  }
+
+  override toString(): string {
+    return `PreparedWeight(${this.format.name}[${this.shape.join(', ')}], ${this.device.name})`;
+  }
+
+  protected release(): void {
+    this.weight.dispose();
+  }
+}
+
+/** Prepares a quantized weight [N, K] for {@link matmul}. Both are disposed on their own. */
+export function prepare<F extends Format>(weight: QuantizedTensor<F>): PreparedWeight<F> {
+  return new PreparedWeight(weight.withScaleLayout('row'));
+}
