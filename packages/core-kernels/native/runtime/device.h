@@ -1,27 +1,24 @@
-// Devices, streams and graphs of the CPU. A stream is a queue with a thread of its own; kernels run on it in order and
-// spread over the device's thread pool.
+// Devices and streams as the C ABI and the operations see them. A backend derives from these: cpu_stream.h, cuda/.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "memory.h"
+#include "operations.h"
 #include "qutlass.h"
 #include "status.h"
 #include "thread_pool.h"
 
 namespace qutlass {
 
-// What a kernel may use while it runs.
+// What a kernel of the CPU may use while it runs.
 struct Context {
   ThreadPool& threads;
   MemoryPool& memory;
@@ -29,77 +26,95 @@ struct Context {
 
 using Work = std::function<void(Context&)>;
 
-// Recorded work. Holds a reference to every block that it touches.
-class Recording {
- public:
-  explicit Recording(qutlass_device& device) : device_(device) {}
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
-  ~Recording();
+enum class DeviceKind { kCpu, kCuda };
 
-  void add(std::initializer_list<const void*> operands, Work work);
-  void replay(Context& context) const;
-  qutlass_device& device() const { return device_; }
-  int64_t size() const { return static_cast<int64_t>(nodes_.size()); }
+// References to blocks of a device, dropped together when the work enqueued by then has run.
+class HeldBlocks {
+ public:
+  explicit HeldBlocks(qutlass_device& device) : device_(device) {}
+  HeldBlocks(const HeldBlocks&) = delete;
+  HeldBlocks& operator=(const HeldBlocks&) = delete;
+  ~HeldBlocks();
+
+  // Pointers into blocks; null and memory of others is allowed.
+  void add(std::initializer_list<const void*> pointers);
 
  private:
   qutlass_device& device_;
-  std::vector<Work> nodes_;
-  std::vector<void*> retained_;
+  std::vector<void*> blocks_;
 };
 
-struct Signal {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool set = false;
+// A point in the work of a stream.
+class Event {
+ public:
+  virtual ~Event() = default;
+};
+
+// Recorded work and the memory that it touches.
+class Recording {
+ public:
+  explicit Recording(qutlass_device& device);
+  virtual ~Recording() = default;
+
+  qutlass_device& device;
+  HeldBlocks blocks;
+  int64_t operations = 0;
 };
 
 }  // namespace qutlass
 
 struct qutlass_device {
-  explicit qutlass_device(int threads) : pool(threads), context{pool, memory} {}
+  qutlass_device(qutlass::DeviceKind device_kind, std::unique_ptr<qutlass::MemorySource> source)
+      : kind(device_kind), memory(std::move(source)) {}
+  virtual ~qutlass_device() = default;
 
+  virtual qutlass_device_info info() const = 0;
+  virtual std::unique_ptr<qutlass_stream> make_stream() = 0;
+  // A block with one reference, reusing what is free by now. Throws QUTLASS_E_OUT_OF_MEMORY.
+  virtual void* allocate(size_t bytes) { return memory.allocate(bytes); }
+  // Fills a fresh block, which no work uses yet; done on return.
+  virtual void upload(void* block, const void* host, size_t bytes) = 0;
+  // Drops a reference to a block when the work enqueued so far, on every stream, has run.
+  virtual void release_later(void* block) = 0;
+
+  // How operations run on a device other than the CPU; null on the CPU.
+  const qutlass::Operations* operations = nullptr;
+  const qutlass::DeviceKind kind;
   qutlass::MemoryPool memory;
-  qutlass::ThreadPool pool;
-  qutlass::Context context;
   std::mutex mutex;
   std::set<qutlass_stream*> streams;
 };
 
 struct qutlass_stream {
-  explicit qutlass_stream(qutlass_device& device);
-  ~qutlass_stream();
+  explicit qutlass_stream(qutlass_device& owner);
+  virtual ~qutlass_stream();
 
-  // Runs the work after all earlier work, recorded or not.
-  void enqueue(qutlass::Work work);
-  // As enqueue, or records the work while the stream is captured. `operands` are the pointers that it touches.
-  void launch(std::initializer_list<const void*> operands, qutlass::Work work);
+  // Enqueues work of the CPU, or records it. `operands` are the pointers that it touches.
+  virtual void launch(std::initializer_list<const void*> operands, qutlass::Work work) = 0;
+  virtual void wait() = 0;
+  // fn(status, message of a failure) on a thread of the library, after the work enqueued so far.
+  virtual void call(std::function<void(qutlass_status, const char*)> fn) = 0;
+  virtual void write(void* target, const void* host, size_t bytes) = 0;
+  virtual void read(const void* source, void* host, size_t bytes) = 0;
+  virtual std::shared_ptr<qutlass::Event> record() = 0;
+  virtual void wait_for(std::shared_ptr<qutlass::Event> event) = 0;
+  virtual void begin_capture() = 0;
+  virtual std::shared_ptr<qutlass::Recording> end_capture() = 0;
+  virtual void replay(std::shared_ptr<qutlass::Recording> recording) = 0;
+
   // Throws QUTLASS_E_CAPTURE if the stream is being captured.
   void require_not_capturing(const char* operation) const;
-  void wait();
-  // The first failure since the last call, as status and text.
-  std::pair<qutlass_status, std::string> take_failure();
-  bool busy();
 
   qutlass_device& device;
   std::shared_ptr<qutlass::Recording> capture;
 
- private:
-  void work();
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::condition_variable idle_;
-  std::deque<qutlass::Work> queue_;
-  bool running_ = false;
-  bool stopping_ = false;
-  qutlass_status failure_ = QUTLASS_OK;
-  std::string failure_text_;
-  std::thread thread_;
+ protected:
+  // Takes the stream off the list of its device; the first thing that a destructor of a backend does.
+  void detach();
 };
 
 struct qutlass_event {
-  std::shared_ptr<qutlass::Signal> signal;
+  std::shared_ptr<qutlass::Event> event;
 };
 
 struct qutlass_graph {

@@ -1,7 +1,6 @@
 #include "memory.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "status.h"
 
@@ -21,7 +20,7 @@ size_t size_class(size_t bytes) {
 
 MemoryPool::~MemoryPool() {
   trim();
-  for (auto& [address, block] : blocks_) std::free(reinterpret_cast<void*>(address));
+  for (auto& [address, block] : blocks_) source_->give_back(reinterpret_cast<void*>(address));
 }
 
 void* MemoryPool::allocate(size_t bytes) {
@@ -35,7 +34,12 @@ void* MemoryPool::allocate(size_t bytes) {
     data = entry->second.back();
     entry->second.pop_back();
   } else {
-    data = std::aligned_alloc(kAlignment, rounded);
+    data = source_->take(rounded);
+    if (!data) {
+      // What is cached in other sizes may be what is missing.
+      release_cached();
+      data = source_->take(rounded);
+    }
     if (!data) {
       fail(QUTLASS_E_OUT_OF_MEMORY, "out of memory: %zu bytes asked for, %lld bytes of this device in use", bytes,
            static_cast<long long>(stats_.allocated));
@@ -71,7 +75,7 @@ void MemoryPool::release(void* block) noexcept {
   try {
     cached_[bytes].push_back(block);
   } catch (...) {
-    std::free(block);
+    source_->give_back(block);
     stats_.reserved -= static_cast<int64_t>(bytes);
   }
 }
@@ -83,8 +87,12 @@ bool MemoryPool::owns(const void* block) const {
 
 void MemoryPool::trim() noexcept {
   std::lock_guard lock(mutex_);
+  release_cached();
+}
+
+void MemoryPool::release_cached() noexcept {
   for (auto& [bytes, list] : cached_) {
-    for (void* data : list) std::free(data);
+    for (void* data : list) source_->give_back(data);
     stats_.reserved -= static_cast<int64_t>(bytes * list.size());
   }
   cached_.clear();

@@ -5,15 +5,26 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "qutlass.h"
 
 namespace qutlass {
 
+// Where a pool gets its blocks from.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  // A block of this many bytes, at least 64-byte aligned, or null.
+  virtual void* take(size_t bytes) = 0;
+  virtual void give_back(void* block) noexcept = 0;
+};
+
 class MemoryPool {
  public:
-  MemoryPool() = default;
+  // Takes over the source.
+  explicit MemoryPool(std::unique_ptr<MemorySource> source) : source_(std::move(source)) {}
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
   ~MemoryPool();
@@ -36,6 +47,9 @@ class MemoryPool {
     int64_t references;
   };
 
+  void release_cached() noexcept;
+
+  std::unique_ptr<MemorySource> source_;
   mutable std::mutex mutex_;
   std::map<uintptr_t, Block> blocks_;             // in use
   std::map<size_t, std::vector<void*>> cached_;  // by size class

@@ -1,109 +1,41 @@
+// Streams, events and graphs of the C ABI, whatever the device.
 #include <utility>
 
 #include "device.h"
 
-using qutlass::Context;
 using qutlass::fail;
 using qutlass::guarded;
-using qutlass::Recording;
-using qutlass::Work;
 
 namespace qutlass {
 
-Recording::~Recording() {
-  for (void* block : retained_) device_.memory.release(block);
+HeldBlocks::~HeldBlocks() {
+  for (void* block : blocks_) device_.release_later(block);
 }
 
-void Recording::add(std::initializer_list<const void*> operands, Work work) {
-  for (const void* operand : operands) {
-    if (void* block = operand ? device_.memory.retain(operand) : nullptr) retained_.push_back(block);
+void HeldBlocks::add(std::initializer_list<const void*> pointers) {
+  for (const void* pointer : pointers) {
+    if (void* block = pointer ? device_.memory.retain(pointer) : nullptr) blocks_.push_back(block);
   }
-  nodes_.push_back(std::move(work));
 }
 
-void Recording::replay(Context& context) const {
-  for (const Work& node : nodes_) node(context);
-}
+Recording::Recording(qutlass_device& owner) : device(owner), blocks(owner) {}
 
 }  // namespace qutlass
 
-qutlass_stream::qutlass_stream(qutlass_device& owner) : device(owner), thread_([this] { work(); }) {
+qutlass_stream::qutlass_stream(qutlass_device& owner) : device(owner) {
   std::lock_guard lock(device.mutex);
   device.streams.insert(this);
 }
 
-qutlass_stream::~qutlass_stream() {
-  {
-    std::lock_guard lock(device.mutex);
-    device.streams.erase(this);
-  }
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
+qutlass_stream::~qutlass_stream() = default;
 
-void qutlass_stream::work() {
-  for (;;) {
-    Work next;
-    {
-      std::unique_lock lock(mutex_);
-      running_ = false;
-      if (queue_.empty()) idle_.notify_all();
-      changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      next = std::move(queue_.front());
-      queue_.pop_front();
-      running_ = true;
-    }
-    try {
-      next(device.context);
-    } catch (...) {
-      const qutlass_status status = qutlass::status_of_current_exception();
-      std::lock_guard lock(mutex_);
-      if (failure_ == QUTLASS_OK) {
-        failure_ = status;
-        failure_text_ = qutlass_last_error();
-      }
-    }
-  }
-}
-
-void qutlass_stream::enqueue(Work work) {
-  {
-    std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(work));
-  }
-  changed_.notify_one();
-}
-
-void qutlass_stream::launch(std::initializer_list<const void*> operands, Work work) {
-  if (capture) {
-    capture->add(operands, std::move(work));
-  } else {
-    enqueue(std::move(work));
-  }
+void qutlass_stream::detach() {
+  std::lock_guard lock(device.mutex);
+  device.streams.erase(this);
 }
 
 void qutlass_stream::require_not_capturing(const char* operation) const {
   if (capture) fail(QUTLASS_E_CAPTURE, "%s cannot be captured into a graph", operation);
-}
-
-void qutlass_stream::wait() {
-  std::unique_lock lock(mutex_);
-  idle_.wait(lock, [&] { return queue_.empty() && !running_; });
-}
-
-std::pair<qutlass_status, std::string> qutlass_stream::take_failure() {
-  std::lock_guard lock(mutex_);
-  return {std::exchange(failure_, QUTLASS_OK), std::exchange(failure_text_, {})};
-}
-
-bool qutlass_stream::busy() {
-  std::lock_guard lock(mutex_);
-  return running_ || !queue_.empty();
 }
 
 extern "C" {
@@ -111,7 +43,7 @@ extern "C" {
 qutlass_status qutlass_stream_create(qutlass_device* device, qutlass_stream** stream) {
   return guarded([&] {
     if (!device || !stream) fail(QUTLASS_E_ARGUMENT, "device and stream: expected pointers, got NULL");
-    *stream = new qutlass_stream(*device);
+    *stream = device->make_stream().release();
   });
 }
 
@@ -122,8 +54,6 @@ qutlass_status qutlass_stream_synchronize(qutlass_stream* stream) {
     if (!stream) fail(QUTLASS_E_ARGUMENT, "stream: expected a stream, got NULL");
     stream->require_not_capturing("synchronize");
     stream->wait();
-    auto [status, text] = stream->take_failure();
-    if (status != QUTLASS_OK) throw qutlass::Error(status, text);
   });
 }
 
@@ -131,9 +61,8 @@ qutlass_status qutlass_stream_call(qutlass_stream* stream, qutlass_callback fn, 
   return guarded([&] {
     if (!stream || !fn) fail(QUTLASS_E_ARGUMENT, "stream and fn: expected pointers, got NULL");
     stream->require_not_capturing("a host callback");
-    stream->enqueue([stream, fn, user](Context&) {
-      auto [status, text] = stream->take_failure();
-      if (status != QUTLASS_OK) qutlass::set_last_error(text.c_str());
+    stream->call([fn, user](qutlass_status status, const char* text) {
+      if (status != QUTLASS_OK) qutlass::set_last_error(text);
       fn(user, status);
     });
   });
@@ -143,13 +72,7 @@ qutlass_status qutlass_event_record(qutlass_stream* stream, qutlass_event** even
   return guarded([&] {
     if (!stream || !event) fail(QUTLASS_E_ARGUMENT, "stream and event: expected pointers, got NULL");
     stream->require_not_capturing("recording an event");
-    auto signal = std::make_shared<qutlass::Signal>();
-    *event = new qutlass_event{signal};
-    stream->enqueue([signal](Context&) {
-      std::lock_guard lock(signal->mutex);
-      signal->set = true;
-      signal->changed.notify_all();
-    });
+    *event = new qutlass_event{stream->record()};
   });
 }
 
@@ -157,10 +80,7 @@ qutlass_status qutlass_stream_wait(qutlass_stream* stream, qutlass_event* event)
   return guarded([&] {
     if (!stream || !event) fail(QUTLASS_E_ARGUMENT, "stream and event: expected pointers, got NULL");
     stream->require_not_capturing("waiting for an event");
-    stream->enqueue([signal = event->signal](Context&) {
-      std::unique_lock lock(signal->mutex);
-      signal->changed.wait(lock, [&] { return signal->set; });
-    });
+    stream->wait_for(event->event);
   });
 }
 
@@ -170,7 +90,7 @@ qutlass_status qutlass_graph_begin(qutlass_stream* stream) {
   return guarded([&] {
     if (!stream) fail(QUTLASS_E_ARGUMENT, "stream: expected a stream, got NULL");
     stream->require_not_capturing("a second capture");
-    stream->capture = std::make_shared<Recording>(stream->device);
+    stream->begin_capture();
   });
 }
 
@@ -178,7 +98,7 @@ qutlass_status qutlass_graph_end(qutlass_stream* stream, qutlass_graph** graph) 
   return guarded([&] {
     if (!stream || !graph) fail(QUTLASS_E_ARGUMENT, "stream and graph: expected pointers, got NULL");
     if (!stream->capture) fail(QUTLASS_E_CAPTURE, "stream: expected a stream being captured");
-    *graph = new qutlass_graph{std::exchange(stream->capture, nullptr)};
+    *graph = new qutlass_graph{stream->end_capture()};
   });
 }
 
@@ -186,15 +106,14 @@ qutlass_status qutlass_graph_launch(qutlass_graph* graph, qutlass_stream* stream
   return guarded([&] {
     if (!graph || !stream) fail(QUTLASS_E_ARGUMENT, "graph and stream: expected pointers, got NULL");
     stream->require_not_capturing("launching a graph");
-    if (&graph->recording->device() != &stream->device) {
+    if (&graph->recording->device != &stream->device) {
       fail(QUTLASS_E_ARGUMENT, "stream: expected a stream of the device that the graph was captured on");
     }
-    // The task shares the recording: a graph destroyed meanwhile stays alive until it has run.
-    stream->enqueue([recording = graph->recording](Context& context) { recording->replay(context); });
+    stream->replay(graph->recording);
   });
 }
 
-int64_t qutlass_graph_node_count(const qutlass_graph* graph) { return graph ? graph->recording->size() : 0; }
+int64_t qutlass_graph_node_count(const qutlass_graph* graph) { return graph ? graph->recording->operations : 0; }
 
 void qutlass_graph_destroy(qutlass_graph* graph) { delete graph; }
 

@@ -1,11 +1,7 @@
 // Host memory to tensors and back.
-#include <cstring>
-#include <memory>
-
 #include "check.h"
 #include "device.h"
 
-using qutlass::Context;
 using qutlass::fail;
 using qutlass::guarded;
 
@@ -30,13 +26,7 @@ qutlass_status qutlass_write(qutlass_stream* stream, const void* host, size_t by
     qutlass::require_tensor("out", out);
     require_bytes(*out, host, bytes);
     stream->require_not_capturing("writing host memory");
-    if (!stream->busy()) {
-      std::memcpy(out->data, host, bytes);
-      return;
-    }
-    auto staged = std::make_shared<qutlass::Scratch>(stream->device.memory, bytes);
-    std::memcpy(staged->as<void>(), host, bytes);
-    stream->enqueue([staged, bytes, data = out->data](Context&) { std::memcpy(data, staged->as<void>(), bytes); });
+    stream->write(out->data, host, bytes);
   });
 }
 
@@ -46,7 +36,7 @@ qutlass_status qutlass_read(qutlass_stream* stream, const qutlass_tensor* x, voi
     qutlass::require_tensor("x", x);
     require_bytes(*x, host, bytes);
     stream->require_not_capturing("reading a tensor");
-    stream->enqueue([host, bytes, data = x->data](Context&) { std::memcpy(host, data, bytes); });
+    stream->read(x->data, host, bytes);
   });
 }
 

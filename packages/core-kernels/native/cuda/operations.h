@@ -1,0 +1,49 @@
+// The CUDA implementations of the operations, each in the .cu file of its family. Arguments are valid.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "operations.h"
+
+namespace qutlass::cuda {
+
+using Stream = Operations::Stream;
+using Tensor = Operations::Tensor;
+
+extern const Operations kOperations;
+
+// Throws QUTLASS_E_NO_DEVICE unless this library holds kernels that the GPU can run.
+void require_kernel_image(const cudaDeviceProp& properties);
+
+// data/
+void convert(Stream, Tensor x, Tensor out);
+void transpose(Stream, Tensor x, Tensor out);
+void pad(Stream, Tensor x, Tensor out);
+void copy_rows(Stream, Tensor x, Tensor out, int64_t row);
+void slice_rows(Stream, Tensor x, int64_t row, Tensor out);
+
+// quantize/
+void encode(Stream, Tensor x, int32_t element, Tensor out);
+void decode(Stream, Tensor codes, int32_t element, Tensor out);
+void pack4(Stream, Tensor codes, Tensor out);
+void unpack4(Stream, Tensor packed, bool sign_extend, Tensor out);
+void scales_to_blocked(Stream, Tensor scales, Tensor out);
+void scales_from_blocked(Stream, Tensor blocked, Tensor out);
+void global_scale(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
+void quantize(Stream, Tensor x, const qutlass_rotation&, const qutlass_quantized& out);
+void dequantize(Stream, const qutlass_quantized&, const qutlass_rotation&, Tensor out);
+void rotate(Stream, Tensor x, const qutlass_rotation&, Tensor out);
+void quantize_int8_with_scale(Stream, Tensor x, Tensor scale, Tensor out);
+
+// model/
+void embedding(Stream, Tensor ids, Tensor table, Tensor out);
+void rms_norm(Stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out);
+void rope(Stream, Tensor x, Tensor positions, Tensor inv_freq);
+void kv_append(Stream, Tensor x, Tensor positions, Tensor cache);
+void attention(Stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale, Tensor out);
+void silu_mul(Stream, Tensor gate, Tensor up, Tensor out);
+void add(Stream, Tensor a, Tensor b, float scale, Tensor out);
+void sample(Stream, Tensor logits, Tensor counters, const qutlass_sampling&, Tensor out);
+void cross_entropy(Stream, Tensor logits, Tensor targets, Tensor out);
+
+}  // namespace qutlass::cuda

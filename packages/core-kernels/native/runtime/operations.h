@@ -1,0 +1,42 @@
+// The operations of a backend other than the CPU. The C ABI checks the arguments; these enqueue the work.
+#pragma once
+
+#include "qutlass.h"
+
+struct qutlass_device;
+
+namespace qutlass {
+
+struct Operations {
+  using Stream = qutlass_stream&;
+  using Tensor = const qutlass_tensor&;
+
+  void (*convert)(Stream, Tensor x, Tensor out);
+  void (*transpose)(Stream, Tensor x, Tensor out);
+  void (*pad)(Stream, Tensor x, Tensor out);
+  void (*copy_rows)(Stream, Tensor x, Tensor out, int64_t row);
+  void (*slice_rows)(Stream, Tensor x, int64_t row, Tensor out);
+  void (*encode)(Stream, Tensor x, int32_t element, Tensor out);
+  void (*decode)(Stream, Tensor codes, int32_t element, Tensor out);
+  void (*pack4)(Stream, Tensor codes, Tensor out);
+  void (*unpack4)(Stream, Tensor packed, bool sign_extend, Tensor out);
+  void (*scales_to_blocked)(Stream, Tensor scales, Tensor out);
+  void (*scales_from_blocked)(Stream, Tensor blocked, Tensor out);
+  void (*global_scale)(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
+  void (*quantize)(Stream, Tensor x, const qutlass_rotation&, const qutlass_quantized& out);
+  void (*dequantize)(Stream, const qutlass_quantized&, const qutlass_rotation&, Tensor out);
+  void (*rotate)(Stream, Tensor x, const qutlass_rotation&, Tensor out);
+  void (*quantize_int8_with_scale)(Stream, Tensor x, Tensor scale, Tensor out);
+  void (*embedding)(Stream, Tensor ids, Tensor table, Tensor out);
+  // residual.data may be null.
+  void (*rms_norm)(Stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out);
+  void (*rope)(Stream, Tensor x, Tensor positions, Tensor inv_freq);
+  void (*kv_append)(Stream, Tensor x, Tensor positions, Tensor cache);
+  void (*attention)(Stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale, Tensor out);
+  void (*silu_mul)(Stream, Tensor gate, Tensor up, Tensor out);
+  void (*add)(Stream, Tensor a, Tensor b, float scale, Tensor out);
+  void (*sample)(Stream, Tensor logits, Tensor counters, const qutlass_sampling&, Tensor out);
+  void (*cross_entropy)(Stream, Tensor logits, Tensor targets, Tensor out);
+};
+
+}  // namespace qutlass
