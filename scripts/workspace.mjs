@@ -12,11 +12,17 @@ import { clearResults, sumResults } from './test-results.mjs';
 const USAGE = `usage: node scripts/workspace.mjs <command>
   setup             installs the dependencies
   test              builds, lints, type-checks and tests everything
-  demo [arguments]  builds the packages and runs "qutlass-bench demo" with the arguments`;
+  demo [arguments]  builds the packages and runs "qutlass-bench demo" with the arguments
+  run <tasks>       runs tasks of turbo.json, such as build, typecheck, bench, docs:build`;
+
+/** Steps that come from the cache say no more than that. */
+const TURBO_RUN = ['run', '--output-logs=new-only'];
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const CHECKS = ['build', 'lint', 'typecheck', 'test', 'docs:build'];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [command, ...args] = process.argv.slice(2);
-const commands = { setup, test, demo };
+const commands = { setup, test, demo, run: runTasks };
 
 if (!Object.hasOwn(commands, command ?? '')) {
   console.error(USAGE);
@@ -32,13 +38,9 @@ async function setup() {
 async function test() {
   const env = await installDependencies(root, runOrExit);
   clearResults(root);
-  const status = await run(
-    'turbo',
-    // Whatever does not depend on the failure goes on, so that one run shows all failures.
-    ['run', 'build', 'lint', 'typecheck', 'test', 'docs:build', '--continue=dependencies-successful'],
-    env,
-    'inherit',
-  );
+  // What does not depend on a failure goes on, so that one run shows all failures.
+  const goOn = '--continue=dependencies-successful';
+  const status = await run('turbo', [...TURBO_RUN, ...CHECKS, goOn], env, 'inherit');
   const { passed, failed, missing } = sumResults(root);
   for (const folder of missing) console.log(`${folder}: no test results, see above`);
   if (status !== 0) console.log(`npm test: failed with exit code ${status}, see above`);
@@ -48,9 +50,14 @@ async function test() {
 
 async function demo() {
   const env = await installDependencies(root, runOrExit);
-  await runOrExit('turbo', ['run', 'build', '--filter=@qutlass/bench...'], env);
+  await runOrExit('turbo', [...TURBO_RUN, 'build', '--filter=@qutlass/bench...'], env);
   const bin = join(root, 'packages', 'bench', 'bin', 'qutlass-bench.mjs');
   process.exitCode = await run(process.execPath, [bin, 'demo', ...args], env, 'inherit');
+}
+
+async function runTasks() {
+  const env = await installDependencies(root, runOrExit);
+  process.exitCode = await run('turbo', [...TURBO_RUN, ...args], env, 'inherit');
 }
 
 function checkTools() {
@@ -84,8 +91,12 @@ function run(file, args, env, stdio) {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd: root, env, stdio });
     // The terminal signals the whole process group; whoever signals only this process means its command too.
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    const forward = (signal) => child.kill(signal);
+    for (const signal of SIGNALS) process.on(signal, forward);
     child.on('error', reject);
-    child.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
+    child.on('exit', (code, signal) => {
+      for (const name of SIGNALS) process.off(name, forward);
+      resolve(code ?? 128 + constants.signals[signal]);
+    });
   });
 }

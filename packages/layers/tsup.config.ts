@@ -1,3 +1,3 @@
 import { library } from '../../config/tsup.js';
 
-export default library();
+export default library('src/cli.ts');

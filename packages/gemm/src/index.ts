@@ -1,5 +1,7 @@
-// Matrix multiplication: which operands multiply, which kernel runs, and why.
+// Matrix multiplication: which operands multiply, which kernel runs, and why. Everything of @qutlass/quant is exported
+// here too, so one import is enough.
 
+export * from '@qutlass/quant';
 export type { Candidate } from './choose.js';
 export {
   matmulInt4Bf16Tn,

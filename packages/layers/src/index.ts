@@ -1,8 +1,6 @@
 // Modules, models and checkpoints. Everything of the packages below is exported here too, so one import is enough.
 
-export * from '@qutlass/core-kernels';
 export * from '@qutlass/gemm';
-export * from '@qutlass/quant';
 export * from './checkpoint/index.js';
 export {
   type Fp4MatmulOptions,
@@ -15,7 +13,7 @@ export {
 export { type EvaluateOptions, type Evaluation, evaluate } from './model/evaluate.js';
 export type { GeneratedToken, GenerateOptions } from './model/generate.js';
 export { type ForwardOptions, Llama, type LlamaOptions, type LlamaParts } from './model/llama.js';
-export type { LoadOptions, LoadProgress } from './model/load.js';
+export type { LoadOptions } from './model/load.js';
 export {
   type LayerRecipe,
   type QuantizeModelOptions,
@@ -23,11 +21,12 @@ export {
   type Recipe,
 } from './model/quantize-model.js';
 export { saveModel } from './model/save.js';
+export type { LoadProgress } from './model/tensor-source.js';
 export { Attention, type AttentionContext, type AttentionOptions } from './modules/attention.js';
 export { DecoderLayer, type DecoderLayerParts } from './modules/decoder-layer.js';
 export { Embedding } from './modules/embedding.js';
 export { KVCache, type KVCacheOptions } from './modules/kv-cache.js';
-export { Linear, LinearModule } from './modules/linear.js';
+export { Linear, LinearModule, TiedLinear } from './modules/linear.js';
 export { GatedMLP } from './modules/mlp.js';
 export { Module, type Parameter } from './modules/module.js';
 export { QuantLinear, type QuantLinearOptions, type QuantLinearParts } from './modules/quant-linear.js';

@@ -1,5 +1,7 @@
-// Number formats and what turns tensors into them: quantizers, rotations, scale layouts, packing.
+// Number formats and what turns tensors into them: quantizers, rotations, scale layouts, packing. Devices and tensors of
+// @qutlass/core-kernels are exported here too, so one import is enough.
 
+export * from '@qutlass/core-kernels';
 export { decode, encode } from './codec.js';
 export {
   type FusedQuantizeMxOptions,

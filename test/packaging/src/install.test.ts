@@ -49,7 +49,7 @@ describe('@qutlass/quant alone', () => {
   it('keeps values that MXFP4 has', async () => {
     consumer.write(
       'round-trip.js',
-      `import { Device, Tensor } from '@qutlass/core-kernels';
+      `import { Device, Tensor } from '@qutlass/quant';
        import { dequantize, mxfp4, quantize } from '@qutlass/quant';
        const values = [0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6];
        const x = Tensor.from(Float32Array.from([...values, ...values]), {

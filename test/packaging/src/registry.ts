@@ -63,5 +63,5 @@ async function publish(url: string, folder: string): Promise<void> {
   const userConfig = join(folder, 'npmrc');
   writeFileSync(userConfig, `${url.replace('http:', '')}:_authToken=anyone\n`);
   const args = ['publish', '--recursive', '--registry', url, '--access', 'public', '--no-git-checks'];
-  await run('pnpm', args, { cwd: ROOT, env: { ...process.env, NPM_CONFIG_USERCONFIG: userConfig } });
+  await run('pnpm', args, { cwd: ROOT, env: { NPM_CONFIG_USERCONFIG: userConfig } });
 }

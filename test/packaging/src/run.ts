@@ -8,6 +8,7 @@ export interface Output {
 
 interface Options {
   readonly cwd: string;
+  /** Added to the environment of this process. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -23,12 +24,19 @@ export async function run(command: string, args: readonly string[], options: Opt
 }
 
 /** As {@link run}, for commands that are meant to fail. */
-export function attempt(command: string, args: readonly string[], options: Options): Promise<Output> {
+export function attempt(
+  command: string,
+  args: readonly string[],
+  { cwd, ...options }: Options,
+): Promise<Output> {
+  // pnpm lets its commands find every package of the workspace through NODE_PATH; a consumer must not.
+  const { NODE_PATH: _, ...environment } = process.env;
+  const env = { ...environment, ...options.env };
   return new Promise((resolve, reject) => {
     execFile(
       command,
       args,
-      { ...options, timeout: 90_000, killSignal: 'SIGKILL', maxBuffer: 1 << 26 },
+      { cwd, env, timeout: 90_000, killSignal: 'SIGKILL', maxBuffer: 1 << 26 },
       (error: ExecFileException | null, stdout, stderr) => {
         const code = error?.code ?? 0;
         if (typeof code === 'string') reject(error);

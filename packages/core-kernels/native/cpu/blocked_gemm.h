@@ -19,6 +19,7 @@
 namespace qutlass {
 
 constexpr int64_t kTileSums = kPanelA * kPanelB;
+static_assert(kPanelB <= Epilogue::kMaxCount);
 
 // Panels of A and of B in one tile of D.
 struct TileShape {

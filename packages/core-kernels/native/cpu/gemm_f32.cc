@@ -39,6 +39,7 @@ class GemmF32 {
     const void* rows[kWidth];
     for (int i = 0; i < kWidth; ++i) {
       rows[i] = row + i < operand.rows() ? operand.values(row + i, begin(block), end(block), buffer[i]) : kZeros;
+      operand.prefetch(row + i, end(block), end(block) + kBlockF32);
     }
     primitives_.interleave(rows, kWidth, end(block) - begin(block), panel);
   }
@@ -67,7 +68,7 @@ void matmul_rows(Context& context, const qutlass_matmul_problem& problem, const 
     }
   }
 
-  constexpr int64_t kMaxColumns = 16;
+  constexpr int64_t kMaxColumns = Epilogue::kMaxCount;
   const int64_t columns = std::clamp<int64_t>(32768 / k, 1, kMaxColumns);
   context.threads.parallel_for(n, columns, [&](int64_t first, int64_t last) {
     alignas(64) float buffer[OperandReader::kMaxCount];

@@ -46,8 +46,10 @@ void segment_scales(const OperandReader& operand, const Segments& segments, int6
   float scales[kBlockI32];
   const int64_t group = operand.group(), first = segments.begin(block) / group;
   operand.scales(row, first, ceil_div(segments.end(block), group), scales);
-  for (int64_t s = 0; s < segments.count(block); ++s) {
-    out[s * stride] = static_cast<double>(scales[(segments.begin(block) + s * segments.length()) / group - first]);
+  int64_t g = 0, at = segments.begin(block), next = (first + 1) * group;
+  for (int64_t s = 0; s < segments.count(block); ++s, at += segments.length()) {
+    if (at == next) ++g, next += group;
+    out[s * stride] = static_cast<double>(scales[g]);
   }
 }
 
@@ -92,6 +94,7 @@ class GemmI32 {
       if (row + i < operand.rows()) {
         segment_scales(operand, segments_, block, row + i, scales + i, kWidth);
         block_integers(operand, segments_, block, row + i, buffer[i]);
+        operand.prefetch(row + i, segments_.end(block), segments_.end(block) + kBlockI32);
         rows[i] = buffer[i];
       } else {
         for (int64_t s = 0; s < count; ++s) scales[s * kWidth + i] = 0;
@@ -128,7 +131,7 @@ void matmul_rows(Context& context, const qutlass_matmul_problem& problem, const 
     }
   }
 
-  constexpr int64_t kMaxColumns = 16;
+  constexpr int64_t kMaxColumns = Epilogue::kMaxCount;
   const int64_t columns = std::clamp<int64_t>(32768 / operand_cols(problem.a), 1, kMaxColumns);
   context.threads.parallel_for(n, columns, [&](int64_t first, int64_t last) {
     alignas(64) int16_t b_integers[kBlockI32];
@@ -138,16 +141,10 @@ void matmul_rows(Context& context, const qutlass_matmul_problem& problem, const 
       for (int64_t block = 0; block < blocks; ++block) {
         block_integers(b, segments, block, col, b_integers);
         segment_scales(b, segments, block, col, b_scales, 1);
-        const int64_t count = segments.count(block);
         for (int64_t row = 0; row < m; ++row) {
-          const int16_t* x = a_integers(row, block);
-          double sum = 0;
-          for (int64_t s = 0; s < count; ++s) {
-            const int64_t pairs = s + 1 < count ? segments.segment_pairs() : segments.last_pairs(block);
-            const int64_t offset = s * segments.segment_pairs() * 2;
-            sum += primitives.dot_i32(x + offset, b_integers + offset, pairs * 2) * (a_scales(row, block)[s] * b_scales[s]);
-          }
-          sums[row][col - first] += sum;
+          sums[row][col - first] +=
+              primitives.dot_i32(segments.count(block), segments.segment_pairs(), segments.last_pairs(block),
+                                 a_integers(row, block), a_scales(row, block), b_integers, b_scales);
         }
       }
     }

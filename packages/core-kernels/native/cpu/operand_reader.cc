@@ -1,6 +1,7 @@
 #include "operand_reader.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "check.h"
 #include "numerics/quantized.h"
@@ -23,9 +24,13 @@ struct OperandReader::GroupParts {
 OperandReader::OperandReader(const Primitives& primitives, const qutlass_operand& operand)
     : primitives_(primitives), operand_(operand), rows_(operand_rows(operand)), cols_(operand_cols(operand)) {
   const qutlass_quantized& q = operand.quantized;
+  data_ = static_cast<const uint8_t*>(operand.is_quantized ? q.codes : operand.dense.data);
+  bits_ = operand.is_quantized ? element_storage_bits(q.format.element) : 8 * dtype_bytes(operand.dense.dtype);
   group_ = operand.is_quantized ? group_cols(q) : cols_;
   group_rows_ = operand.is_quantized ? group_rows(q) : 1;
   groups_ = ceil_div(cols_, group_);
+  // Groups along a row are powers of two, or the row.
+  group_shift_ = groups_ == 1 ? GroupedCodes::kWholeRow : std::countr_zero(static_cast<uint64_t>(group_));
 }
 
 void OperandReader::scales(int64_t row, int64_t begin, int64_t end, float* out) const {
@@ -44,22 +49,28 @@ void OperandReader::scales(int64_t row, int64_t begin, int64_t end, float* out) 
     bytes = gathered;
   }
   // Scales of a byte are codes themselves.
+  const int32_t element = dtype == QUTLASS_F8_E8M0 ? QUTLASS_E8M0 : QUTLASS_E4M3;
   constexpr float kOne = 1;
-  primitives_.decode({dtype == QUTLASS_F8_E8M0 ? QUTLASS_E8M0 : QUTLASS_E4M3, bytes, 0, count, count, &kOne, nullptr},
-                     out);
+  primitives_.decode(
+      {element, GroupedCodes::kWholeRow, bytes, 0, count, &kOne, nullptr, decode_table(element).data()}, out);
 }
 
 GroupedCodes OperandReader::codes(int64_t row, int64_t begin, int64_t end, GroupParts& parts) const {
   const qutlass_quantized& q = operand_.quantized;
-  const int64_t bits = element_storage_bits(q.format.element);
   if (q.zero_points) {
     const int64_t first = begin / group_, count = ceil_div(end, group_) - first;
     for (int64_t i = 0; i < count; ++i) {
       parts.zeros[i] = static_cast<float>(load_zero_point(q, row / group_rows_, first + i));
     }
   }
-  return {q.format.element, static_cast<const uint8_t*>(q.codes) + row * cols_ * bits / 8, begin, end, group_,
-          parts.scales,     q.zero_points ? parts.zeros : nullptr};
+  return {q.format.element,
+          group_shift_,
+          data_ + row * cols_ * bits_ / 8,
+          begin,
+          end,
+          parts.scales,
+          q.zero_points ? parts.zeros : nullptr,
+          decode_table(q.format.element).data()};
 }
 
 const float* OperandReader::values(int64_t row, int64_t begin, int64_t end, float* buffer) const {
@@ -69,16 +80,23 @@ const float* OperandReader::values(int64_t row, int64_t begin, int64_t end, floa
     primitives_.decode(codes(row, begin, end, parts), buffer);
     return buffer;
   }
-  const qutlass_tensor& x = operand_.dense;
-  const int64_t offset = row * cols_ + begin;
-  if (x.dtype == QUTLASS_F32) return static_cast<const float*>(x.data) + offset;
-  primitives_.decode_dense(static_cast<const uint16_t*>(x.data) + offset, x.dtype, end - begin, buffer);
+  const uint8_t* elements = data_ + (row * cols_ + begin) * bits_ / 8;
+  if (operand_.dense.dtype == QUTLASS_F32) return reinterpret_cast<const float*>(elements);
+  primitives_.decode_dense(elements, operand_.dense.dtype, end - begin, buffer);
   return buffer;
 }
 
 void OperandReader::integers(int64_t row, int64_t begin, int64_t end, int16_t* out) const {
   GroupParts parts;
   primitives_.decode_integers(codes(row, begin, end, parts), out);
+}
+
+void OperandReader::prefetch(int64_t row, int64_t begin, int64_t end) const {
+  constexpr int64_t kLine = 64;
+  if (row >= rows_) return;
+  const uint8_t* elements = data_ + row * cols_ * bits_ / 8;
+  const int64_t last = std::min(end, cols_) * bits_ / 8;
+  for (int64_t at = begin * bits_ / 8; at < last; at += kLine) __builtin_prefetch(elements + at);
 }
 
 }  // namespace qutlass

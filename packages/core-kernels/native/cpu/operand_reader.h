@@ -10,7 +10,7 @@ namespace qutlass {
 
 class OperandReader {
  public:
-  // Elements that one call may ask for. Two codes of 4 bits share a byte, so a range begins at an even element.
+  // Elements that one call may ask for. Ranges begin at multiples of 32.
   static constexpr int64_t kMaxCount = 2048;
 
   OperandReader(const Primitives& primitives, const qutlass_operand& operand);
@@ -26,6 +26,9 @@ class OperandReader {
   void integers(int64_t row, int64_t begin, int64_t end, int16_t* out) const;
   // The scales of the groups [begin, end) of a row of a quantized operand.
   void scales(int64_t row, int64_t begin, int64_t end, float* out) const;
+  // Fetches elements [begin, end) of a row, as far as they exist, to be read soon. Rows of a matrix lie so far apart
+  // that hardware does not foresee the step from one to the next.
+  void prefetch(int64_t row, int64_t begin, int64_t end) const;
 
  private:
   struct GroupParts;
@@ -34,9 +37,12 @@ class OperandReader {
 
   const Primitives& primitives_;
   const qutlass_operand& operand_;
+  const uint8_t* data_;  // codes or dense elements
+  int64_t bits_;         // of one element in memory
   int64_t rows_;
   int64_t cols_;
   int64_t group_;
+  int32_t group_shift_;
   int64_t group_rows_;
   int64_t groups_;
 };

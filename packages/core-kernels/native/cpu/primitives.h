@@ -12,14 +12,19 @@ namespace qutlass {
 constexpr int kPanelA = 6;
 constexpr int kPanelB = 16;
 
-// Elements [begin, end) of a row of codes, scaled in groups along the row.
+// Elements [begin, end) of a row of codes, scaled in groups along the row. begin is a multiple of 32.
 struct GroupedCodes {
   int32_t element;        // qutlass_element
+  int32_t group_shift;    // log2 of the elements per group, at least 4; kWholeRow if the row is one group
   const uint8_t* codes;   // of the row's element 0; two codes a byte for elements of 4 bits
   int64_t begin, end;
-  int64_t group;          // elements per group, counted from element 0
   const float* scales;    // of the group of `begin` and of those that follow
   const float* zeros;     // zero points likewise, or null
+  const float* table;     // the values of all byte codes of the element
+
+  static constexpr int32_t kWholeRow = 62;
+  // The index of the group of element k among scales and zeros.
+  [[gnu::always_inline]] int64_t group(int64_t k) const { return (k >> group_shift) - (begin >> group_shift); }
 };
 
 struct Primitives {
@@ -44,7 +49,9 @@ struct Primitives {
   // sums[r * stride] += sum of a[r * lda + i] * b[i] for r < rows, over `count` elements summed in float32 first.
   void (*dot_f32)(int64_t rows, const float* a, int64_t lda, const float* b, int64_t count, double* sums,
                   int64_t stride);
-  int32_t (*dot_i32)(const int16_t* a, const int16_t* b, int64_t count);
+  // The dot product of two rows of pairs of int16, in segments as in multiply_i32.
+  double (*dot_i32)(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_t* a, const double* a_scales,
+                    const int16_t* b, const double* b_scales);
 };
 
 extern const Primitives kGenericPrimitives;

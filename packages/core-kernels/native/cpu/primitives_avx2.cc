@@ -204,19 +204,32 @@ void dot_f32(int64_t rows, const float* a, int64_t lda, const float* b, int64_t 
   }
 }
 
-int32_t dot_i32(const int16_t* a, const int16_t* b, int64_t count) {
-  constexpr int kStep = 16;
-  __m256i sum = _mm256_setzero_si256();
-  int64_t i = 0;
-  for (; i + kStep <= count; i += kStep) {
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load_pairs(a + i), load_pairs(b + i)));
+double dot_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_t* a, const double* a_scales,
+               const int16_t* b, const double* b_scales) {
+  // The integer sums of a segment are scaled lane by lane, and lanes are added only at the end.
+  __m256d low = _mm256_setzero_pd(), high = low;
+  double rest = 0;
+  for (int64_t segment = 0; segment < segments; ++segment) {
+    const int64_t count = 2 * (segment + 1 < segments ? pairs : last_pairs);
+    __m256i sum = _mm256_setzero_si256();
+    int64_t i = 0;
+    for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load_pairs(a + i), load_pairs(b + i)));
+    }
+    const double scale = a_scales[segment] * b_scales[segment];
+    low = _mm256_fmadd_pd(_mm256_cvtepi32_pd(_mm256_castsi256_si128(sum)), _mm256_set1_pd(scale), low);
+    high = _mm256_fmadd_pd(_mm256_cvtepi32_pd(_mm256_extracti128_si256(sum, 1)), _mm256_set1_pd(scale), high);
+    if (i < count) {
+      int32_t tail = 0;
+      for (; i < count; ++i) tail += a[i] * b[i];
+      rest += tail * scale;
+    }
+    a += count;
+    b += count;
   }
-  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
-  int32_t total = _mm_cvtsi128_si32(four);
-  for (; i < count; ++i) total += a[i] * b[i];
-  return total;
+  const __m256d four = _mm256_add_pd(low, high);
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two))) + rest;
 }
 
 }  // namespace

@@ -10,33 +10,30 @@
 namespace qutlass {
 namespace {
 
-// Calls body(begin, end, group) for each part of a group in [begin, end), groups counted from the first one.
+// Calls body(begin, end, group) for each part of a group in [begin, end).
 template <typename Body>
 void for_each_group(const GroupedCodes& in, Body&& body) {
-  int64_t stop = (in.begin / in.group + 1) * in.group;
-  int64_t group = 0;
-  for (int64_t k = in.begin; k < in.end; k = stop, stop += in.group, ++group) body(k, std::min(stop, in.end), group);
+  for (int64_t k = in.begin; k < in.end;) {
+    const int64_t stop = std::min(((k >> in.group_shift) + 1) << in.group_shift, in.end);
+    body(k, stop, in.group(k));
+    k = stop;
+  }
 }
 
 void decode(const GroupedCodes& in, float* out) {
-  const float* table = decode_table(in.element).data();
   const int32_t bits = element_storage_bits(in.element);
   for_each_group(in, [&](int64_t begin, int64_t end, int64_t group) {
     const float scale = in.scales[group], zero = in.zeros ? in.zeros[group] : 0.0f;
-    for (int64_t k = begin; k < end; ++k) out[k - in.begin] = (table[load_code(in.codes, bits, k)] - zero) * scale;
+    for (int64_t k = begin; k < end; ++k) out[k - in.begin] = (in.table[load_code(in.codes, bits, k)] - zero) * scale;
   });
 }
 
 void decode_integers(const GroupedCodes& in, int16_t* out) {
   const int32_t bits = element_storage_bits(in.element);
   for_each_group(in, [&](int64_t begin, int64_t end, int64_t group) {
-    const int32_t zero = in.zeros ? static_cast<int32_t>(in.zeros[group]) : 0;
+    const float zero = in.zeros ? in.zeros[group] : 0.0f;
     for (int64_t k = begin; k < end; ++k) {
-      const int32_t code = load_code(in.codes, bits, k);
-      const int32_t value = in.element == QUTLASS_INT8   ? static_cast<int8_t>(code)
-                            : in.element == QUTLASS_INT4 ? (code ^ 8) - 8
-                                                         : code;
-      out[k - in.begin] = static_cast<int16_t>(value - zero);
+      out[k - in.begin] = static_cast<int16_t>(in.table[load_code(in.codes, bits, k)] - zero);
     }
   });
 }
@@ -56,22 +53,14 @@ void interleave(const void* const* rows, int width, int64_t count, void* out) {
   }
 }
 
-// Half the columns of a tile at a time: 6 x 8 sums fit the vector registers of SSE2 and NEON.
-constexpr int kHalf = kPanelB / 2;
-
+// One row at a time: its sixteen sums fit the vector registers of any machine.
 void multiply_f32(int64_t count, const float* a, const float* b, double* c) {
-  for (int half = 0; half < kPanelB; half += kHalf) {
-    float sums[kPanelA][kHalf] = {};
+  for (int i = 0; i < kPanelA; ++i) {
+    float sums[kPanelB] = {};
     for (int64_t k = 0; k < count; ++k) {
-      const float* x = a + k * kPanelA;
-      const float* y = b + k * kPanelB + half;
-      for (int i = 0; i < kPanelA; ++i) {
-        for (int j = 0; j < kHalf; ++j) sums[i][j] += x[i] * y[j];
-      }
+      for (int j = 0; j < kPanelB; ++j) sums[j] += a[k * kPanelA + i] * b[k * kPanelB + j];
     }
-    for (int i = 0; i < kPanelA; ++i) {
-      for (int j = 0; j < kHalf; ++j) c[i * kPanelB + half + j] += static_cast<double>(sums[i][j]);
-    }
+    for (int j = 0; j < kPanelB; ++j) c[i * kPanelB + j] += static_cast<double>(sums[j]);
   }
 }
 
@@ -82,9 +71,9 @@ void multiply_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int
     for (int i = 0; i < kPanelA; ++i) {
       int32_t sums[kPanelB] = {};
       for (int64_t k = 0; k < count; ++k) {
-        const int16_t* x = a + (k * kPanelA + i) * 2;
+        const int32_t x0 = a[(k * kPanelA + i) * 2], x1 = a[(k * kPanelA + i) * 2 + 1];
         const int16_t* y = b + k * kPanelB * 2;
-        for (int j = 0; j < kPanelB; ++j) sums[j] += x[0] * y[2 * j] + x[1] * y[2 * j + 1];
+        for (int j = 0; j < kPanelB; ++j) sums[j] += x0 * y[2 * j] + x1 * y[2 * j + 1];
       }
       for (int j = 0; j < kPanelB; ++j) c[i * kPanelB + j] += sums[j] * (a_scales[i] * b_scales[j]);
     }
@@ -99,10 +88,18 @@ void dot_f32(int64_t rows, const float* a, int64_t lda, const float* b, int64_t 
   for (int64_t r = 0; r < rows; ++r) sums[r * stride] += static_cast<double>(dot(a + r * lda, b, count));
 }
 
-int32_t dot_i32(const int16_t* a, const int16_t* b, int64_t count) {
-  int32_t sum = 0;
-  for (int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
-  return sum;
+double dot_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_t* a, const double* a_scales,
+               const int16_t* b, const double* b_scales) {
+  double total = 0;
+  for (int64_t segment = 0; segment < segments; ++segment) {
+    const int64_t count = 2 * (segment + 1 < segments ? pairs : last_pairs);
+    int32_t sum = 0;
+    for (int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
+    total += sum * (a_scales[segment] * b_scales[segment]);
+    a += count;
+    b += count;
+  }
+  return total;
 }
 
 }  // namespace

@@ -120,11 +120,22 @@ Epilogue::Epilogue(const qutlass_matmul_problem& problem)
   factor_ /= global_scale(problem.a) * global_scale(problem.b);
 }
 
-void Epilogue::store(int64_t m, int64_t n, const double* sums, int64_t count) const {
-  const int64_t row = m * out_.shape[1];
+template <int32_t kDType>
+void Epilogue::store_as(int64_t offset, const double* sums, const float* bias, int64_t count) const {
   for (int64_t i = 0; i < count; ++i) {
-    const double bias = bias_.data ? static_cast<double>(load_dense(bias_.data, bias_.dtype, n + i)) : 0.0;
-    store_dense_once(out_.data, out_.dtype, row + n + i, factor_ * sums[i] + bias);
+    const double addend = bias ? static_cast<double>(bias[i]) : 0.0;
+    store_dense_once(out_.data, kDType, offset + i, factor_ * sums[i] + addend);
+  }
+}
+
+void Epilogue::store(int64_t m, int64_t n, const double* sums, int64_t count) const {
+  float buffer[kMaxCount];
+  const float* bias = bias_.data ? load_row(bias_, n, count, buffer) : nullptr;
+  const int64_t offset = m * out_.shape[1] + n;
+  switch (out_.dtype) {
+    case QUTLASS_BF16: return store_as<QUTLASS_BF16>(offset, sums, bias, count);
+    case QUTLASS_F16: return store_as<QUTLASS_F16>(offset, sums, bias, count);
+    default: return store_as<QUTLASS_F32>(offset, sums, bias, count);
   }
 }
 

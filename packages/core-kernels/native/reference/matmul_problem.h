@@ -29,11 +29,17 @@ void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rot
 // D = round(factor * sum + bias). Reads alpha_pointer and the global scales, so it is made when the kernel runs.
 class Epilogue {
  public:
+  // Columns that one call may store.
+  static constexpr int64_t kMaxCount = 16;
+
   explicit Epilogue(const qutlass_matmul_problem& problem);
   // Columns [n, n + count) of row m of D from their sums.
   void store(int64_t m, int64_t n, const double* sums, int64_t count) const;
 
  private:
+  template <int32_t kDType>
+  void store_as(int64_t offset, const double* sums, const float* bias, int64_t count) const;
+
   qutlass_tensor bias_;
   qutlass_tensor out_;
   double factor_;

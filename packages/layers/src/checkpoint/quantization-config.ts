@@ -68,12 +68,20 @@ export async function readQuantizationConfig(directory: string): Promise<Quantiz
     throw checkpointError(path, `quantization_config.${issue?.path.join('.')}: ${issue?.message}`);
   }
   const modules = new Map<string, QuantizedModule>();
+  // One object for all layers that rotate alike, so that its data are on the device once.
+  const rotations = new Map<string, Rotation>();
+  const rotationOf = (json: RotationJSON): Rotation => {
+    const key = JSON.stringify(json);
+    const rotation = rotations.get(key) ?? rotationFromJSON(json);
+    rotations.set(key, rotation);
+    return rotation;
+  };
   for (const [name, module] of Object.entries(parsed.data.modules)) {
     try {
       modules.set(name, {
         format: formatByName(module.format),
         activations: module.activations === null ? null : formatByName(module.activations),
-        rotation: module.rotation && rotationFromJSON(module.rotation as RotationJSON),
+        rotation: module.rotation && rotationOf(module.rotation as RotationJSON),
         inFeatures: module.in_features,
       });
     } catch (error) {

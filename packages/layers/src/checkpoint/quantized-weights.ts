@@ -47,7 +47,7 @@ export function* quantizedTensorsToWrite(name: string, weight: QuantizedTensor):
  * @throws QutlassError `QUTLASS_E_CHECKPOINT` if a part is missing or of another dtype or shape
  */
 export async function readQuantLinear(
-  files: TensorReader,
+  files: Pick<TensorReader, 'info' | 'read'>,
   path: string,
   { format, activations, rotation, inFeatures }: QuantizedModule,
   shape: readonly [outFeatures: number, inFeatures: number],
@@ -93,7 +93,7 @@ export async function readQuantLinear(
 }
 
 async function readPart<D extends DType>(
-  files: TensorReader,
+  files: Pick<TensorReader, 'info' | 'read'>,
   name: string,
   dtype: D,
   shape: readonly number[],

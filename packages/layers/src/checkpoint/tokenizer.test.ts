@@ -50,6 +50,7 @@ describe('Tokenizer', () => {
 
   it('leaves out special tokens on request', () => {
     expect(tokenizer.decode([0, 769, 827, 1], { skipSpecialTokens: true })).toBe('import os');
+    expect(tokenizer.decode([0, 1], { skipSpecialTokens: true })).toBe('');
     expect([0, 1, 2].map((id) => tokenizer.isSpecial(id))).toEqual([true, true, false]);
   });
 

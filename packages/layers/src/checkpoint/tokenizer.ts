@@ -25,10 +25,7 @@ interface Backend {
     text: string,
     options: { add_special_tokens: boolean },
   ): { ids: (number | undefined)[]; tokens: string[] };
-  decode(
-    ids: number[],
-    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
-  ): string;
+  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   id_to_token(id: number): string | undefined;
 }
 
@@ -94,13 +91,11 @@ export class Tokenizer {
         );
       }
     }
-    if (ids.length === 0) return '';
-    return this.#backend.decode([...ids], {
-      skip_special_tokens: skipSpecialTokens,
-      clean_up_tokenization_spaces: false,
-    });
+    const shown = skipSpecialTokens ? ids.filter((id) => !this.isSpecial(id)) : [...ids];
+    return shown.length === 0 ? '' : this.#backend.decode(shown, { clean_up_tokenization_spaces: false });
   }
 
+  /** Whether `id` marks structure, such as the begin or end of a text, and not text. */
   isSpecial(id: number): boolean {
     return this.#specialIds.has(id);
   }

@@ -1,34 +1,59 @@
-import { copyRows, Graph, Resource, type SamplingOptions, sample, Tensor } from '@qutlass/core-kernels';
+import {
+  copyRows,
+  Graph,
+  Resource,
+  type SamplingOptions,
+  sample,
+  scope,
+  Tensor,
+} from '@qutlass/core-kernels';
 import type { KVCache } from '../modules/kv-cache.js';
 import type { Llama } from './llama.js';
 
+/** New tokens that the first cache has room for; each later cache is twice as large as the one before. */
+const FIRST_TOKENS = 256;
+
 /**
  * The state of a text while it grows: cache, newest token, position. One step is captured into a graph the first time and
- * replayed from then on; token, position and counter are read from device memory, so the same graph serves every step.
+ * replayed until the cache is full; token, position and counter are read from device memory, so the same graph serves every
+ * step.
  */
 export class DecodeStep extends Resource {
   readonly #model: Llama;
   readonly #sampling: SamplingOptions;
-  readonly #cache: KVCache;
+  readonly #limit: number;
   readonly #token: Tensor<'i32'>;
   readonly #position: Tensor<'i32'>;
   readonly #counter: Tensor<'i32'>;
+  #cache: KVCache;
   #graph: Graph | undefined;
   #steps = 0;
 
-  /** capacity: tokens that fit, prompt included. */
-  constructor(model: Llama, capacity: number, sampling: SamplingOptions) {
+  /**
+   * @param promptLength tokens of the prompt
+   * @param limit tokens at most, those of the prompt included
+   */
+  constructor(model: Llama, promptLength: number, limit: number, sampling: SamplingOptions) {
+    const scalar = () => Tensor.zeros([1], 'i32', model.device);
+    const state = scope(() => ({
+      cache: model.createCache(Math.min(promptLength + FIRST_TOKENS, limit)),
+      token: scalar(),
+      position: scalar(),
+      counter: scalar(),
+    }));
     super();
     this.#model = model;
     this.#sampling = sampling;
-    this.#cache = model.createCache(capacity);
-    const scalar = () => Tensor.zeros([1], 'i32', model.device);
-    [this.#token, this.#position, this.#counter] = [scalar(), scalar(), scalar()];
+    this.#limit = limit;
+    this.#cache = state.cache;
+    this.#token = state.token;
+    this.#position = state.position;
+    this.#counter = state.counter;
   }
 
   /** Runs the prompt and draws the first token. */
   prefill(ids: readonly number[]): void {
-    const { device } = this.#model;
+    const { device } = this.#token;
     using input = Tensor.from(Int32Array.from(ids), { shape: [ids.length], dtype: 'i32', device });
     using logits = this.#model.forward(input, { cache: this.#cache, lastOnly: true });
     this.#draw(logits);
@@ -36,9 +61,10 @@ export class DecodeStep extends Resource {
 
   /** Runs the newest token and draws the next. */
   advance(): void {
+    if (this.#cache.length === this.#cache.capacity) this.#grow();
     this.#position.write(Int32Array.of(this.#cache.advance(1)));
     this.#counter.write(Int32Array.of(++this.#steps));
-    this.#graph ??= Graph.capture(this.#model.device, () => {
+    this.#graph ??= Graph.capture(this.#token.device, () => {
       using logits = this.#model.forward(this.#token, { cache: this.#cache, positions: this.#position });
       this.#draw(logits);
     });
@@ -54,6 +80,18 @@ export class DecodeStep extends Resource {
   #draw(logits: Parameters<typeof sample>[0]): void {
     using next = sample(logits, this.#counter, this.#sampling);
     copyRows(next, this.#token, 0);
+  }
+
+  #grow(): void {
+    const larger = scope(() => {
+      const cache = this.#model.createCache(Math.min(2 * this.#cache.capacity, this.#limit));
+      this.#cache.copyTo(cache);
+      return cache;
+    });
+    this.#cache.dispose();
+    this.#cache = larger;
+    this.#graph?.dispose();
+    this.#graph = undefined;
   }
 
   override *owned(): Iterable<Resource> {

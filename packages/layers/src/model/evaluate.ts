@@ -1,8 +1,10 @@
 import { crossEntropy, invalidArgument, Tensor } from '@qutlass/core-kernels';
+import type { KVCache } from '../modules/kv-cache.js';
 import type { Llama } from './llama.js';
+import { requireTokenIds } from './token-ids.js';
 
 export interface EvaluateOptions {
-  /** Tokens that see each other; default 512. */
+  /** Tokens that see each other; default 512, or the context of the model if that is shorter. */
   window?: number;
   signal?: AbortSignal;
   /** Called after each window. */
@@ -20,18 +22,23 @@ export interface Evaluation {
 /**
  * The loss of a model on a text, in consecutive windows that each start without context: every input predicts the token
  * after it, the last one of a window the first of the next.
+ * @throws QutlassError `QUTLASS_E_ARGUMENT`; the reason of the signal
  */
 export async function evaluate(
   model: Llama,
-  ids: Int32Array,
-  { window = 512, signal, onProgress }: EvaluateOptions = {},
+  ids: ArrayLike<number>,
+  options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  if (ids.length < 2) throw invalidArgument('QUTLASS_E_ARGUMENT', 'ids', 'at least 2 tokens', String(ids.length));
-  const total = ids.length - 1;
-  if (!Number.isInteger(window) || window < 1 || window > model.config.maxPositionEmbeddings) {
-    const most = model.config.maxPositionEmbeddings;
-    throw invalidArgument('QUTLASS_E_ARGUMENT', 'window', `1 to ${most}`, String(window));
+  const { maxPositionEmbeddings: context, vocabSize } = model.config;
+  const { window = Math.min(512, context), signal, onProgress } = options;
+  if (ids.length < 2)
+    throw invalidArgument('QUTLASS_E_ARGUMENT', 'ids', 'at least 2 tokens', String(ids.length));
+  requireTokenIds('ids', ids, vocabSize);
+  if (!Number.isInteger(window) || window < 1 || window > context) {
+    throw invalidArgument('QUTLASS_E_ARGUMENT', 'window', `1 to ${context}`, String(window));
   }
+  const tokens = Int32Array.from(ids);
+  const total = tokens.length - 1;
   using cache = model.createCache(Math.min(window, total));
   const start = performance.now();
   let sum = 0;
@@ -39,7 +46,7 @@ export async function evaluate(
     signal?.throwIfAborted();
     const end = Math.min(begin + window, total);
     cache.clear();
-    for (const loss of await windowLosses(model, ids, begin, end, cache)) sum += loss;
+    for (const loss of await windowLosses(model, tokens, begin, end, cache)) sum += loss;
     onProgress?.({ done: end, total });
   }
   const loss = sum / total;
@@ -52,7 +59,7 @@ function windowLosses(
   ids: Int32Array,
   begin: number,
   end: number,
-  cache: ReturnType<Llama['createCache']>,
+  cache: KVCache,
 ): Promise<Float32Array> {
   const upload = (data: Int32Array) =>
     Tensor.from(data, { shape: [data.length], dtype: 'i32', device: model.device });

@@ -1,6 +1,7 @@
-import { invalidArgument, type SamplingOptions, unscoped } from '@qutlass/core-kernels';
+import { invalidArgument, QutlassError, type SamplingOptions, unscoped } from '@qutlass/core-kernels';
 import { DecodeStep } from './decode-step.js';
 import type { Llama } from './llama.js';
+import { requireTokenIds } from './token-ids.js';
 
 export interface GenerateOptions extends SamplingOptions {
   /** Tokens at most; default: until the end-of-text token or the end of the context. */
@@ -25,16 +26,19 @@ export async function* generate(
 ): AsyncGenerator<GeneratedToken, void> {
   const { signal, stopAtEos = true } = options;
   const ids = promptIds(model, prompt);
-  const capacity = requireContext(model, ids.length, options.maxTokens);
+  const limit = requireContext(model, ids.length, options.maxTokens);
+  requireSampling(options);
   const decoder = model.tokenizer?.createDecoder({ skipSpecialTokens: true });
   signal?.throwIfAborted();
-  using step = unscoped(() => new DecodeStep(model, capacity, options));
+  using step = unscoped(() => new DecodeStep(model, ids.length, limit, options));
   step.prefill(ids);
-  for (let length = ids.length; length < capacity; ++length) {
+  for (let length = ids.length; length < limit; ++length) {
     const id = await step.token();
     signal?.throwIfAborted();
     if (stopAtEos && model.config.eosTokenIds.includes(id)) return;
-    const last = length + 1 === capacity;
+    // The captured graph keeps the weights alive, so it would not notice.
+    if (model.disposed) throw new QutlassError('QUTLASS_E_DISPOSED', 'Llama: disposed while it generates');
+    const last = length + 1 === limit;
     // The next step runs while the caller handles this token.
     if (!last) step.advance();
     const text = decoder?.push(id) ?? '';
@@ -43,28 +47,57 @@ export async function* generate(
   }
 }
 
-function promptIds(model: Llama, prompt: string | readonly number[]): readonly number[] {
-  if (typeof prompt === 'string' && !model.tokenizer) {
-    throw invalidArgument('QUTLASS_E_ARGUMENT', 'prompt', 'token ids, as the model has no tokenizer', 'a text');
+function promptIds({ tokenizer, config }: Llama, prompt: string | readonly number[]): readonly number[] {
+  let ids: readonly number[];
+  if (typeof prompt !== 'string') ids = prompt;
+  else if (tokenizer) ids = tokenizer.encode(prompt);
+  else {
+    throw invalidArgument(
+      'QUTLASS_E_ARGUMENT',
+      'prompt',
+      'token ids, as the model has no tokenizer',
+      'a text',
+    );
   }
-  const ids = typeof prompt === 'string' ? model.tokenizer!.encode(prompt) : prompt;
   if (ids.length === 0) throw invalidArgument('QUTLASS_E_ARGUMENT', 'prompt', 'at least one token', 'none');
-  const { vocabSize } = model.config;
-  const outside = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-  if (outside !== undefined) {
-    throw invalidArgument('QUTLASS_E_ARGUMENT', 'prompt', `token ids from 0 to ${vocabSize - 1}`, String(outside));
-  }
+  requireTokenIds('prompt', ids, config.vocabSize);
   return ids;
 }
 
-/** Positions that the cache needs: the prompt and the new tokens, within the context of the model. */
+/** The length at which the text ends: the prompt and the new tokens, within the context of the model. */
 function requireContext(model: Llama, promptLength: number, maxTokens = Number.POSITIVE_INFINITY): number {
   const { maxPositionEmbeddings } = model.config;
   if (promptLength >= maxPositionEmbeddings) {
-    throw invalidArgument('QUTLASS_E_SHAPE', 'prompt', `fewer than ${maxPositionEmbeddings} tokens`, `${promptLength}`);
+    throw invalidArgument(
+      'QUTLASS_E_SHAPE',
+      'prompt',
+      `fewer than ${maxPositionEmbeddings} tokens`,
+      `${promptLength}`,
+    );
   }
   if (maxTokens !== Number.POSITIVE_INFINITY && (!Number.isInteger(maxTokens) || maxTokens < 1)) {
     throw invalidArgument('QUTLASS_E_ARGUMENT', 'maxTokens', 'a positive integer', String(maxTokens));
   }
   return Math.min(promptLength + maxTokens, maxPositionEmbeddings);
+}
+
+/** Checks the numbers before any work is enqueued. */
+function requireSampling({ temperature = 0, topK = 0, topP = 1, seed = 0 }: SamplingOptions): void {
+  const check = (name: string, value: number, valid: boolean, expected: string) => {
+    if (!valid) throw invalidArgument('QUTLASS_E_ARGUMENT', name, expected, String(value));
+  };
+  check(
+    'temperature',
+    temperature,
+    Number.isFinite(temperature) && temperature >= 0,
+    'a finite number of at least 0',
+  );
+  check(
+    'topK',
+    topK,
+    Number.isInteger(topK) && topK >= 0 && topK < 2 ** 31,
+    'an integer from 0 to 2147483647',
+  );
+  check('topP', topP, topP > 0 && topP <= 1, 'a number above 0, at most 1');
+  check('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a non-negative integer');
 }

@@ -1,20 +1,22 @@
-import { Device, type FloatDType, Tensor } from '@qutlass/core-kernels';
+import { join } from 'node:path';
+import { Device, type FloatDType } from '@qutlass/core-kernels';
 import { type LlamaConfig, readLlamaConfig } from '../checkpoint/config.js';
 import { checkpointError } from '../checkpoint/errors.js';
 import { exists } from '../checkpoint/file-io.js';
-import { readQuantizationConfig } from '../checkpoint/quantization-config.js';
+import { type QuantizationConfig, readQuantizationConfig } from '../checkpoint/quantization-config.js';
 import { readQuantLinear } from '../checkpoint/quantized-weights.js';
 import { CheckpointFiles } from '../checkpoint/sharded.js';
 import { Tokenizer } from '../checkpoint/tokenizer.js';
 import { Attention } from '../modules/attention.js';
 import { DecoderLayer } from '../modules/decoder-layer.js';
 import { Embedding } from '../modules/embedding.js';
-import { Linear, type LinearModule } from '../modules/linear.js';
+import { Linear, type LinearModule, TiedLinear } from '../modules/linear.js';
 import { GatedMLP } from '../modules/mlp.js';
 import type { Module } from '../modules/module.js';
+import { QuantLinear } from '../modules/quant-linear.js';
 import { RMSNorm } from '../modules/rms-norm.js';
-import { join } from 'node:path';
 import { Llama } from './llama.js';
+import { type LoadProgress, TensorSource } from './tensor-source.js';
 
 export interface LoadOptions {
   /** Default: the best device there is. */
@@ -23,30 +25,32 @@ export interface LoadOptions {
   dtype?: FloatDType;
   /** Called after each tensor. */
   onProgress?: (progress: LoadProgress) => void;
+  signal?: AbortSignal;
 }
 
-export interface LoadProgress {
-  tensor: string;
-  done: number;
-  total: number;
-}
-
-const DENSE_DTYPES: Readonly<Record<string, FloatDType>> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
+/** Buffers that older versions of Hugging Face's Llama stored; they follow from config.json. */
+const ROPE_BUFFER = /\.rotary_emb\.inv_freq$/;
 
 /** Reads a model directory into a {@link Llama}. One tensor at a time passes through host memory. */
 export async function loadLlama(directory: string, options: LoadOptions): Promise<Llama> {
-  const { device = Device.open('auto'), onProgress } = options;
+  const { device = Device.open('auto'), onProgress, signal } = options;
   const dtype = options.dtype ?? (device.kind === 'cpu' ? 'f32' : 'bf16');
   const config = await readLlamaConfig(directory);
   const quantization = await readQuantizationConfig(directory);
-  const tokenizer = (await exists(join(directory, 'tokenizer.json'))) ? await Tokenizer.load(directory) : undefined;
+  const tokenizer = (await exists(join(directory, 'tokenizer.json')))
+    ? await Tokenizer.load(directory)
+    : undefined;
   tokenizer?.assertMatches(config);
   await using files = await CheckpointFiles.open(directory);
-  const total = files.names.length;
-  let done = 0;
+  const tied = config.tieWordEmbeddings;
+  const source = new TensorSource(files, {
+    // A tied head is the embedding again, and some checkpoints store it all the same.
+    redundant: (name) => ROPE_BUFFER.test(name) || (tied && name === 'lm_head.weight'),
+    onProgress,
+    signal,
+  });
   const built: Module[] = [];
-  const read = (name: string, shape: readonly number[]) =>
-    readDense(files, name, shape, device, () => onProgress?.({ tensor: name, done: ++done, total }));
+  const read = (name: string, shape: readonly number[]) => source.dense(name, shape, device);
   const keep = <M extends Module>(module: M): M => {
     built.push(module);
     return module;
@@ -57,11 +61,7 @@ export async function loadLlama(directory: string, options: LoadOptions): Promis
     const bias = hasBias ? await read(`${path}.bias`, [n]) : undefined;
     try {
       const entry = quantization?.modules.get(path);
-      if (entry) {
-        const layer = await readQuantLinear(files, path, entry, [n, k], device, bias);
-        onProgress?.({ tensor: `${path}.weight`, done: ++done, total });
-        return keep(layer);
-      }
+      if (entry) return keep(await readQuantLinear(source, path, entry, [n, k], device, bias));
       return keep(new Linear(await read(`${path}.weight`, [n, k]), bias));
     } catch (error) {
       bias?.dispose();
@@ -78,11 +78,32 @@ export async function loadLlama(directory: string, options: LoadOptions): Promis
       layers.push(keep(await readLayer(config, index, norm, linear)));
     }
     const finalNorm = await norm('model.norm');
-    const lmHead = await readHead(config, files, embedTokens, linear, keep);
-    return new Llama(config, { embedTokens, layers, norm: finalNorm, lmHead }, { dtype, device, tokenizer, source: directory });
+    const lmHead = tied
+      ? keep(new TiedLinear(embedTokens))
+      : await linear('lm_head', config.vocabSize, config.hiddenSize, false);
+    source.requireAllRead();
+    const parts = { embedTokens, layers, norm: finalNorm, lmHead };
+    const model = keep(new Llama(config, parts, { dtype, device, tokenizer, source: directory }));
+    requireModules(quantization, model);
+    return model;
   } catch (error) {
     for (const module of built) module.dispose();
     throw error;
+  }
+}
+
+/** Checks that what config.json says of quantized layers is about layers of this model. */
+function requireModules(quantization: QuantizationConfig | undefined, model: Llama): void {
+  const quantized = new Set(
+    [...model.modules()].map(([path, module]) => module instanceof QuantLinear && path),
+  );
+  for (const path of quantization?.modules.keys() ?? []) {
+    if (!quantized.has(path)) {
+      throw checkpointError(
+        `quantization_config.modules.${path}`,
+        'expected a linear layer of the model that config.json describes',
+      );
+    }
   }
 }
 
@@ -96,7 +117,8 @@ async function readLayer(
 ): Promise<DecoderLayer> {
   const { hiddenSize, intermediateSize, numHeads, numKvHeads, headDim, attentionBias, mlpBias } = config;
   const path = `model.layers.${index}`;
-  const attention = (name: string, n: number, k: number) => linear(`${path}.self_attn.${name}`, n, k, attentionBias);
+  const attention = (name: string, n: number, k: number) =>
+    linear(`${path}.self_attn.${name}`, n, k, attentionBias);
   const mlp = (name: string, n: number, k: number) => linear(`${path}.mlp.${name}`, n, k, mlpBias);
   return new DecoderLayer({
     inputNorm: await norm(`${path}.input_layernorm`),
@@ -117,41 +139,4 @@ async function readLayer(
       await mlp('down_proj', hiddenSize, intermediateSize),
     ),
   });
-}
-
-/** A checkpoint with tied embeddings has no head of its own; the memory is shared. */
-async function readHead(
-  config: LlamaConfig,
-  files: CheckpointFiles,
-  embedTokens: Embedding,
-  linear: ReadLinear,
-  keep: <M extends Module>(module: M) => M,
-): Promise<LinearModule> {
-  if (config.tieWordEmbeddings && !files.has('lm_head.weight') && !files.has('lm_head.weight.codes')) {
-    return keep(new Linear(embedTokens.weight.share()));
-  }
-  return linear('lm_head', config.vocabSize, config.hiddenSize, false);
-}
-
-async function readDense(
-  files: CheckpointFiles,
-  name: string,
-  shape: readonly number[],
-  device: Device,
-  onRead: () => void,
-): Promise<Tensor<FloatDType>> {
-  const info = files.info(name);
-  const dtype = DENSE_DTYPES[info.dtype];
-  if (!dtype) {
-    throw checkpointError(`tensor ${JSON.stringify(name)}`, `expected F32, BF16 or F16, got ${info.dtype}`);
-  }
-  if (info.shape.length !== shape.length || info.shape.some((extent, i) => extent !== shape[i])) {
-    throw checkpointError(
-      `tensor ${JSON.stringify(name)}`,
-      `expected shape [${shape.join(', ')}] from config.json, got [${info.shape.join(', ')}]`,
-    );
-  }
-  const bytes = await files.read(name);
-  onRead();
-  return Tensor.fromBytes(bytes, { shape, dtype, device });
 }

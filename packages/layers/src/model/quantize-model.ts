@@ -1,7 +1,7 @@
 import { invalidArgument } from '@qutlass/core-kernels';
 import { type Format, formatByName, type Rotation } from '@qutlass/quant';
 import picomatch from 'picomatch';
-import { Linear } from '../modules/linear.js';
+import { Linear, TiedLinear } from '../modules/linear.js';
 import type { Module } from '../modules/module.js';
 import { QuantLinear } from '../modules/quant-linear.js';
 
@@ -48,7 +48,7 @@ export async function quantizeModel(
   try {
     for (const [path, { layer, format, activations, rotation }] of plan) {
       signal?.throwIfAborted();
-      const bias = layer.bias?.share();
+      const bias = layer instanceof Linear ? layer.bias?.share() : undefined;
       try {
         const options = { format, activations, ...(rotation && { rotation }), ...(bias && { bias }) };
         quantized.set(path, QuantLinear.from(layer.weight, options));
@@ -68,20 +68,29 @@ export async function quantizeModel(
   return [...quantized.keys()];
 }
 
+type DenseLinear = Linear | TiedLinear;
+
 interface PlannedLayer {
-  layer: Linear;
+  layer: DenseLinear;
   format: Format;
   activations: Format | null;
   rotation: Rotation | undefined;
 }
 
 function planOf(model: Module, recipe: Recipe): Map<string, PlannedLayer> {
-  const linears = [...model.modules()].filter((entry): entry is [string, Linear] => entry[1] instanceof Linear);
+  const linears = [...model.modules()].filter(
+    (entry): entry is [string, DenseLinear] => entry[1] instanceof Linear || entry[1] instanceof TiedLinear,
+  );
   const paths = linears.map(([path]) => path);
   const matcherOf = (pattern: string, name: string) => {
     const matches = pathMatcher(pattern);
     if (!paths.some(matches)) {
-      throw invalidArgument('QUTLASS_E_ARGUMENT', name, 'a pattern of linear layers', JSON.stringify(pattern));
+      throw invalidArgument(
+        'QUTLASS_E_ARGUMENT',
+        name,
+        'a pattern of linear layers',
+        JSON.stringify(pattern),
+      );
     }
     return matches;
   };
@@ -98,12 +107,19 @@ function planOf(model: Module, recipe: Recipe): Map<string, PlannedLayer> {
     const chosen: LayerRecipe = overrides.find(({ matches }) => matches(path))?.override ?? recipe;
     const format = resolveFormat(chosen.format);
     if (!format) continue;
-    plan.set(path, { layer, format, activations: resolveFormat(chosen.activations), rotation: chosen.rotation });
+    plan.set(path, {
+      layer,
+      format,
+      activations: resolveFormat(chosen.activations),
+      rotation: chosen.rotation,
+    });
   }
   return plan;
 }
 
 function pathMatcher(pattern: string): (path: string) => boolean {
+  // picomatch refuses the empty pattern with an error of its own; no path is empty.
+  if (pattern === '') return () => false;
   const slashed = (path: string) => path.replaceAll('.', '/');
   const matches = picomatch(slashed(pattern), { basename: !pattern.includes('.') });
   return (path) => matches(slashed(path));

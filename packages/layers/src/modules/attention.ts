@@ -44,7 +44,10 @@ export class Attention extends Module {
   }
 
   /** x [M, hidden] to [M, hidden]. Appends keys and values to the cache. */
-  forward<D extends FloatDType>(x: Tensor<D>, { positions, inverseFrequencies, cache }: AttentionContext): Tensor<D> {
+  forward<D extends FloatDType>(
+    x: Tensor<D>,
+    { positions, inverseFrequencies, cache }: AttentionContext,
+  ): Tensor<D> {
     const { keys, values } = cache.layer(this.#index);
     using q = this.#project('q_proj', x, this.#heads);
     using k = this.#project('k_proj', x, this.#kvHeads);

@@ -5,7 +5,8 @@ import { Module } from './module.js';
 export class Embedding extends Module {
   /** Takes over weight [vocabulary, features]. */
   constructor(weight: Tensor<FloatDType>) {
-    if (weight.rank !== 2) throw invalidArgument('QUTLASS_E_SHAPE', 'weight', 'a matrix', shapeText(weight.shape));
+    if (weight.rank !== 2)
+      throw invalidArgument('QUTLASS_E_SHAPE', 'weight', 'a matrix', shapeText(weight.shape));
     super();
     this.addParameter('weight', weight);
   }

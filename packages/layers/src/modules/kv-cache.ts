@@ -1,4 +1,12 @@
-import { type Device, type FloatDType, invalidArgument, Resource, Tensor } from '@qutlass/core-kernels';
+import {
+  copyRows,
+  type Device,
+  type FloatDType,
+  invalidArgument,
+  Resource,
+  scope,
+  Tensor,
+} from '@qutlass/core-kernels';
 
 export interface KVCacheOptions {
   layers: number;
@@ -20,13 +28,17 @@ export class KVCache extends Resource {
     if (!Number.isInteger(capacity) || capacity < 1) {
       throw invalidArgument('QUTLASS_E_SHAPE', 'capacity', 'a positive integer', String(capacity));
     }
+    const shape = [capacity, kvHeads, headDim];
+    // In a scope, so that what there is goes back if memory runs out midway.
+    const tensors = scope(() =>
+      Array.from({ length: layers }, () => ({
+        keys: Tensor.zeros(shape, dtype, device),
+        values: Tensor.zeros(shape, dtype, device),
+      })),
+    );
     super();
     this.capacity = capacity;
-    const shape = [capacity, kvHeads, headDim];
-    this.#layers = Array.from({ length: layers }, () => ({
-      keys: Tensor.zeros(shape, dtype, device),
-      values: Tensor.zeros(shape, dtype, device),
-    }));
+    this.#layers = tensors;
   }
 
   /** Number of tokens that the cache holds. */
@@ -41,8 +53,13 @@ export class KVCache extends Resource {
   advance(tokens: number): number {
     this.requireLive('KV cache');
     const start = this.#length;
-    if (start + tokens > this.capacity) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'tokens', `at most ${this.capacity - start} more`, String(tokens));
+    if (!(tokens >= 0 && start + tokens <= this.capacity)) {
+      throw invalidArgument(
+        'QUTLASS_E_SHAPE',
+        'tokens',
+        `at most ${this.capacity - start} more`,
+        String(tokens),
+      );
     }
     this.#length = start + tokens;
     return start;
@@ -50,12 +67,35 @@ export class KVCache extends Resource {
 
   /** Forgets all tokens. */
   clear(): void {
-    this.#length = 0;
+    this.truncate(0);
   }
 
+  /**
+   * Forgets all but the first tokens.
+   * @throws QutlassError `QUTLASS_E_SHAPE` if there are fewer
+   */
+  truncate(length: number): void {
+    if (!Number.isInteger(length) || length < 0 || length > this.#length) {
+      throw invalidArgument('QUTLASS_E_SHAPE', 'length', `0 to ${this.#length}`, String(length));
+    }
+    this.#length = length;
+  }
+
+  /** Copies keys and values into a larger cache, which then holds the same tokens. */
+  copyTo(larger: KVCache): void {
+    for (const [index, { keys, values }] of this.#layers.entries()) {
+      const target = larger.layer(index);
+      copyRows(keys, target.keys, 0);
+      copyRows(values, target.values, 0);
+    }
+    larger.#length = this.#length;
+  }
+
+  /** Keys and values of one decoder layer. */
   layer(index: number): { readonly keys: Tensor<FloatDType>; readonly values: Tensor<FloatDType> } {
     const layer = this.#layers[index];
-    if (!layer) throw invalidArgument('QUTLASS_E_ARGUMENT', 'layer', `below ${this.#layers.length}`, String(index));
+    if (!layer)
+      throw invalidArgument('QUTLASS_E_ARGUMENT', 'layer', `below ${this.#layers.length}`, String(index));
     return layer;
   }
 

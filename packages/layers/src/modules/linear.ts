@@ -1,5 +1,12 @@
-import { type FloatDType, invalidArgument, shapeText, type Tensor } from '@qutlass/core-kernels';
+import {
+  type FloatDType,
+  invalidArgument,
+  requireSameDevice,
+  shapeText,
+  type Tensor,
+} from '@qutlass/core-kernels';
 import { matmul } from '@qutlass/gemm';
+import type { Embedding } from './embedding.js';
 import { Module } from './module.js';
 
 /** A layer y = x W^T + b, W [outFeatures, inFeatures], whatever W is stored in. */
@@ -7,8 +14,45 @@ export abstract class LinearModule extends Module {
   abstract readonly inFeatures: number;
   abstract readonly outFeatures: number;
 
-  /** x [.., inFeatures] to [.., outFeatures] in the dtype of x. Returns at once. */
-  abstract forward<D extends FloatDType>(x: Tensor<D>): Tensor<D>;
+  /**
+   * x [.., inFeatures] to [.., outFeatures] in the dtype of x. Returns at once.
+   * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DISPOSED`
+   */
+  forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+    this.requireLive(this.constructor.name);
+    if (x.shape.at(-1) !== this.inFeatures) {
+      throw invalidArgument('QUTLASS_E_SHAPE', 'x', `shape [.., ${this.inFeatures}]`, shapeText(x.shape));
+    }
+    if (x.rank === 2) return this.product(x);
+    using matrix = x.reshape([x.size / this.inFeatures, this.inFeatures]);
+    using out = this.product(matrix);
+    return out.reshape([...x.shape.slice(0, -1), this.outFeatures]);
+  }
+
+  /** x [M, inFeatures] to [M, outFeatures]. */
+  protected abstract product<D extends FloatDType>(x: Tensor<D>): Tensor<D>;
+
+  /** Any linear layer with the same features can stand here. */
+  protected override requireSubstitute(replacement: Module): void {
+    const { inFeatures, outFeatures } = this;
+    if (!(replacement instanceof LinearModule)) {
+      throw invalidArgument(
+        'QUTLASS_E_ARGUMENT',
+        'replacement',
+        'a linear layer',
+        replacement.constructor.name,
+      );
+    }
+    if (replacement.inFeatures !== inFeatures || replacement.outFeatures !== outFeatures) {
+      const got = `${replacement.inFeatures} -> ${replacement.outFeatures}`;
+      throw invalidArgument(
+        'QUTLASS_E_SHAPE',
+        'replacement',
+        `${inFeatures} -> ${outFeatures} features`,
+        got,
+      );
+    }
+  }
 }
 
 /** A linear layer with a dense weight. */
@@ -36,13 +80,41 @@ export class Linear extends LinearModule {
     return this.#hasBias ? (this.parameter('bias') as Tensor<FloatDType>) : undefined;
   }
 
-  forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
     const { bias } = this;
     return matmul<D>(x, this.weight, bias ? { bias } : {});
   }
 
   override toString(): string {
     return `Linear(${this.inFeatures} -> ${this.outFeatures}, ${this.weight.dtype})`;
+  }
+}
+
+/** A linear layer whose weight is the table of an embedding. It has no parameters of its own, as in checkpoints. */
+export class TiedLinear extends LinearModule {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly #embedding: Embedding;
+
+  /** The embedding stays the caller's and has to live as long. */
+  constructor(embedding: Embedding) {
+    const [outFeatures, inFeatures] = requireWeight(embedding.weight, undefined);
+    super();
+    this.outFeatures = outFeatures;
+    this.inFeatures = inFeatures;
+    this.#embedding = embedding;
+  }
+
+  get weight(): Tensor<FloatDType> {
+    return this.#embedding.weight;
+  }
+
+  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+    return matmul<D>(x, this.weight);
+  }
+
+  override toString(): string {
+    return `TiedLinear(${this.inFeatures} -> ${this.outFeatures}, ${this.weight.dtype})`;
   }
 }
 
@@ -53,10 +125,25 @@ export function requireWeight(
 ): [outFeatures: number, inFeatures: number] {
   const [n, k] = weight.shape;
   if (weight.rank !== 2 || n === undefined || k === undefined) {
-    throw invalidArgument('QUTLASS_E_SHAPE', 'weight', 'a matrix [outFeatures, inFeatures]', shapeText(weight.shape));
+    throw invalidArgument(
+      'QUTLASS_E_SHAPE',
+      'weight',
+      'a matrix [outFeatures, inFeatures]',
+      shapeText(weight.shape),
+    );
   }
-  if (bias && (bias.rank !== 1 || bias.size !== n)) {
-    throw invalidArgument('QUTLASS_E_SHAPE', 'bias', `shape [${n}]`, shapeText(bias.shape));
-  }
+  requireBias(bias, n, weight);
   return [n, k];
+}
+
+/** Checks a bias [outFeatures] on the device of its weight. */
+export function requireBias(
+  bias: Tensor<FloatDType> | undefined,
+  outFeatures: number,
+  weight: Parameters<typeof requireSameDevice>[0],
+): void {
+  if (bias && (bias.rank !== 1 || bias.size !== outFeatures)) {
+    throw invalidArgument('QUTLASS_E_SHAPE', 'bias', `shape [${outFeatures}]`, shapeText(bias.shape));
+  }
+  requireSameDevice(weight, bias);
 }

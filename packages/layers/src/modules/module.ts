@@ -31,37 +31,64 @@ export abstract class Module extends Resource {
     const parameter = this.#parameters.get(name);
     if (!parameter) {
       const names = [...this.#parameters.keys()].join(', ');
-      throw invalidArgument('QUTLASS_E_ARGUMENT', 'name', `one of ${names || '(none)'}`, JSON.stringify(name));
+      throw invalidArgument(
+        'QUTLASS_E_ARGUMENT',
+        'name',
+        `one of ${names || '(none)'}`,
+        JSON.stringify(name),
+      );
     }
     return parameter;
   }
 
-  /** The child at this path, for example `model.layers.0.mlp`. */
+  /**
+   * The module at this path, for example `model.layers.0.mlp`.
+   * @throws QutlassError `QUTLASS_E_DISPOSED`, `QUTLASS_E_ARGUMENT`
+   */
   child(path: string): Module {
     this.requireLive(this.constructor.name);
-    const direct = this.#children.get(path);
-    if (direct) return direct;
-    const [prefix, child] = this.#childAbove(path);
-    return child.child(path.slice(prefix.length + 1));
+    const [parent, name] = this.#locate(path);
+    return parent.#children.get(name) as Module;
   }
 
-  /** Puts another module in the place of a child, and returns the old one, which is the caller's from now on. */
+  /**
+   * Puts another module in the place of a child, takes it over, and returns the old one, which is the caller's from now on.
+   * @throws QutlassError `QUTLASS_E_DISPOSED`; `QUTLASS_E_ARGUMENT` for another path or a module that cannot stand there;
+   *   `QUTLASS_E_SHAPE` for a linear layer with other features
+   */
   replaceChild(path: string, replacement: Module): Module {
-    const old = this.#children.get(path);
-    if (old) {
-      this.#children.set(path, replacement);
-      return old;
-    }
-    const [prefix, child] = this.#childAbove(path);
-    return child.replaceChild(path.slice(prefix.length + 1), replacement);
+    this.requireLive(this.constructor.name);
+    replacement.requireLive('replacement');
+    const [parent, name] = this.#locate(path);
+    const old = parent.#children.get(name) as Module;
+    old.requireSubstitute(replacement);
+    parent.#children.set(name, replacement);
+    return old;
   }
 
-  /** The direct child that the path leads through. A name may itself hold dots, as in `layers.0`. */
-  #childAbove(path: string): [name: string, child: Module] {
-    for (const entry of this.#children) {
-      if (path.startsWith(`${entry[0]}.`)) return entry;
+  /** Checks that a module can stand in the place of this one. */
+  protected requireSubstitute(replacement: Module): void {
+    if (replacement.constructor === this.constructor) return;
+    throw invalidArgument(
+      'QUTLASS_E_ARGUMENT',
+      'replacement',
+      `another ${this.constructor.name}`,
+      replacement.constructor.name,
+    );
+  }
+
+  /** The parent of the module at this path, and its name there. A name may itself hold dots, as in `layers.0`. */
+  #locate(path: string): [parent: Module, name: string] {
+    let parent: Module = this;
+    let rest = path;
+    while (!parent.#children.has(rest)) {
+      const next = [...parent.#children].find(([name]) => rest.startsWith(`${name}.`));
+      if (!next)
+        throw invalidArgument('QUTLASS_E_ARGUMENT', 'path', 'that of a module', JSON.stringify(path));
+      rest = rest.slice(next[0].length + 1);
+      parent = next[1];
     }
-    throw invalidArgument('QUTLASS_E_ARGUMENT', 'path', 'the path of a module', JSON.stringify(path));
+    return [parent, rest];
   }
 
   /** This module and all below it with their paths, parents first. */
@@ -84,22 +111,35 @@ export abstract class Module extends Resource {
     return bytes;
   }
 
-  /** Moves all parameters to a device. On failure the modules moved so far stay there. */
+  /**
+   * Moves all parameters to a device. All are copied before the first is replaced: a failure leaves the module as it was.
+   * @throws QutlassError `QUTLASS_E_DISPOSED`, `QUTLASS_E_OUT_OF_MEMORY`
+   */
   async to(device: Device): Promise<this> {
-    for (const [, module] of this.modules()) {
-      for (const [name, parameter] of module.#parameters) {
-        if (parameter.device === device) continue;
-        const moved = await copyTo(parameter, device);
-        module.#parameters.set(name, moved);
-        parameter.dispose();
+    this.requireLive(this.constructor.name);
+    const copies: { module: Module; name: string; copy: Parameter }[] = [];
+    try {
+      for (const [, module] of this.modules()) {
+        for (const [name, parameter] of module.#parameters) {
+          if (parameter.device !== device)
+            copies.push({ module, name, copy: await copyTo(parameter, device) });
+        }
       }
-      module.parametersMoved();
+      this.requireLive(this.constructor.name);
+    } catch (error) {
+      for (const { copy } of copies) copy.dispose();
+      throw error;
     }
+    for (const { module, name, copy } of copies) {
+      module.#parameters.get(name)?.dispose();
+      module.#parameters.set(name, copy);
+    }
+    for (const [, module] of this.modules()) module.moved(device);
     return this;
   }
 
-  /** Drops what was derived from the parameters. */
-  protected parametersMoved(): void {}
+  /** Called after {@link to}: what was derived from the parameters, or belongs to them, has to follow. */
+  protected moved(_device: Device): void {}
 
   override *owned(): Iterable<Resource> {
     yield* this.#parameters.values();
@@ -140,6 +180,5 @@ async function copyTo(parameter: Parameter, device: Device): Promise<Parameter> 
 }
 
 async function copyTensor(tensor: Tensor, device: Device): Promise<Tensor> {
-  const data = await tensor.toArray();
-  return Tensor.from(data, { shape: tensor.shape, dtype: tensor.dtype, device });
+  return Tensor.fromBytes(await tensor.toBytes(), { shape: tensor.shape, dtype: tensor.dtype, device });
 }

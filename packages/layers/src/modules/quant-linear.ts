@@ -1,7 +1,15 @@
-import { type FloatDType, invalidArgument, pad, shapeText, type Tensor, unscoped } from '@qutlass/core-kernels';
+import {
+  type Device,
+  type FloatDType,
+  invalidArgument,
+  pad,
+  scope,
+  type Tensor,
+  unscoped,
+} from '@qutlass/core-kernels';
 import { FORMAT_PAIRS, matmul, type PreparedWeight, prepare } from '@qutlass/gemm';
 import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
-import { LinearModule, requireWeight } from './linear.js';
+import { LinearModule, requireBias, requireWeight } from './linear.js';
 
 export interface QuantLinearOptions {
   /** Of the weight. */
@@ -35,12 +43,10 @@ export class QuantLinear extends LinearModule {
 
   /** Puts stored parts together; {@link QuantLinear.from} quantizes. */
   constructor({ weight, inFeatures, activations = null, bias }: QuantLinearParts) {
-    if (inFeatures < 1 || inFeatures > weight.cols) {
+    if (!Number.isInteger(inFeatures) || inFeatures < 1 || inFeatures > weight.cols) {
       throw invalidArgument('QUTLASS_E_SHAPE', 'inFeatures', `1 to ${weight.cols}`, String(inFeatures));
     }
-    if (bias && (bias.rank !== 1 || bias.size !== weight.rows)) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'bias', `shape [${weight.rows}]`, shapeText(bias.shape));
-    }
+    requireBias(bias, weight.rows, weight);
     requireMultiplies(activations, weight.format);
     super();
     this.inFeatures = inFeatures;
@@ -53,7 +59,7 @@ export class QuantLinear extends LinearModule {
 
   /**
    * Quantizes a dense weight [outFeatures, inFeatures], which stays the caller's.
-   * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_FORMAT`
+   * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_FORMAT`; the bias then stays the caller's
    */
   static from(weight: Tensor<FloatDType>, options: QuantLinearOptions): QuantLinear {
     const { format, activations = null, rotation, bias } = options;
@@ -63,9 +69,11 @@ export class QuantLinear extends LinearModule {
       (k, operand) => paddedCols(operand, k, rotation?.size),
       inFeatures,
     );
-    using padded = cols === inFeatures ? weight.share() : pad(weight, rows, cols);
-    const quantized = quantize(padded, format, rotation ? { rotation } : {});
-    return new QuantLinear({ weight: quantized, inFeatures, activations, ...(bias && { bias }) });
+    return scope(() => {
+      const padded = cols === inFeatures ? weight : pad(weight, rows, cols);
+      const quantized = quantize(padded, format, rotation ? { rotation } : {});
+      return new QuantLinear({ weight: quantized, inFeatures, activations, ...(bias && { bias }) });
+    });
   }
 
   get weight(): QuantizedTensor<Format, 'row'> {
@@ -86,31 +94,15 @@ export class QuantLinear extends LinearModule {
     return this.#prepared;
   }
 
-  forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const { prepared, bias } = this;
-    if (x.shape.at(-1) !== this.inFeatures) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'x', `shape [.., ${this.inFeatures}]`, shapeText(x.shape));
-    }
-    const [, cols] = prepared.shape;
-    const rows = x.size / this.inFeatures;
+  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+    const { prepared, bias, activations } = this;
+    const { rotation, shape } = prepared;
     const options = { outDType: x.dtype, ...(bias && { bias }) };
-    using matrix = x.reshape([rows, this.inFeatures]);
-    using padded = cols === this.inFeatures ? undefined : pad(matrix, rows, cols);
-    const input = padded ?? matrix;
-    using out = this.activations
-      ? this.#quantizedProduct(input, this.activations, options)
-      : matmul(input, prepared, options);
-    return out.reshape([...x.shape.slice(0, -1), this.outFeatures]);
-  }
-
-  #quantizedProduct<D extends FloatDType>(
-    x: Tensor<D>,
-    format: Format,
-    options: { outDType: D; bias?: Tensor<FloatDType> },
-  ): Tensor<D> {
-    const { rotation } = this.prepared;
-    using quantized = quantize(x, format, rotation ? { rotation } : {});
-    return matmul(quantized, this.prepared, options);
+    using padded = shape[1] === this.inFeatures ? undefined : pad(x, x.shape[0] ?? 1, shape[1]);
+    const input = padded ?? x;
+    if (!activations) return matmul(input, prepared, options);
+    using quantized = quantize(input, activations, rotation ? { rotation } : {});
+    return matmul(quantized, prepared, options);
   }
 
   override toString(): string {
@@ -125,14 +117,18 @@ export class QuantLinear extends LinearModule {
     return `QuantLinear(${parts.join(', ')})`;
   }
 
-  protected override parametersMoved(): void {
-    this.#prepared?.dispose();
-    this.#prepared = undefined;
+  protected override moved(device: Device): void {
+    if (this.#prepared && this.#prepared.device !== device) this.#dropPrepared();
   }
 
   protected override release(): void {
-    this.parametersMoved();
+    this.#dropPrepared();
     super.release();
+  }
+
+  #dropPrepared(): void {
+    this.#prepared?.dispose();
+    this.#prepared = undefined;
   }
 }
 

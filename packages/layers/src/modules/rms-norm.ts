@@ -7,7 +7,8 @@ export class RMSNorm extends Module {
 
   /** Takes over weight [features]. */
   constructor(weight: Tensor<FloatDType>, eps: number) {
-    if (weight.rank !== 1) throw invalidArgument('QUTLASS_E_SHAPE', 'weight', 'a vector', shapeText(weight.shape));
+    if (weight.rank !== 1)
+      throw invalidArgument('QUTLASS_E_SHAPE', 'weight', 'a vector', shapeText(weight.shape));
     super();
     this.eps = eps;
     this.addParameter('weight', weight);

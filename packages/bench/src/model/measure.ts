@@ -1,0 +1,133 @@
+import { type Device, invalidArgument } from '@qutlass/core-kernels';
+import { evaluate, Linear, Llama, QuantLinear, quantizeModel } from '@qutlass/layers';
+import type { ModelRow, TextSample } from '../results/schema.js';
+import { type Spread, summarize } from '../statistics.js';
+import { expectedLoss } from './bundled.js';
+import { type Variant, variantName } from './variants.js';
+
+/** Tokens of the context before decoding is timed. */
+const CONTEXT = 32;
+
+export interface MeasureOptions {
+  device: Device;
+  /** The text, as token ids; at least 2. */
+  ids: Int32Array;
+  /** Tokens that see each other in the evaluation. */
+  window: number;
+  decode: { rounds: number; tokens: number };
+  /** Continue this prompt greedily as well. */
+  sample?: { prompt: string; tokens: number };
+  signal?: AbortSignal;
+  onProgress?: (text: string) => void;
+}
+
+export interface Measurement {
+  row: ModelRow;
+  sample?: TextSample;
+}
+
+/**
+ * Loads the model, quantizes it as the variant says, and measures loss and speed.
+ * @param denseLoss The loss before quantizing; default: the one that is measured.
+ * @throws QutlassError `QUTLASS_E_CHECKPOINT`; `QUTLASS_E_ARGUMENT` if the checkpoint is quantized already
+ */
+export async function measureVariant(
+  directory: string,
+  variant: Variant,
+  { device, ids, window, decode, sample, signal, onProgress }: MeasureOptions,
+  denseLoss?: number,
+): Promise<Measurement> {
+  const abort = signal ? { signal } : {};
+  using model = await Llama.load(directory, { device });
+  const dtype = denseDType(model);
+  const { weights: format, rotation, activations } = variant;
+  if (format) {
+    const recipe = { format, activations: activations ?? null, ...(rotation && { rotation }) };
+    await quantizeModel(model, recipe, abort);
+  }
+  const { loss, perplexity } = await evaluate(model, ids, {
+    ...abort,
+    window,
+    onProgress: ({ done, total }) => onProgress?.(`${done} of ${total} tokens`),
+  });
+  onProgress?.('decoding');
+  const row: ModelRow = {
+    weights: format?.name ?? dtype,
+    rotation: rotation?.toString() ?? null,
+    activations: activations?.name ?? null,
+    bitsPerWeight: bitsPerWeight(model),
+    bytes: model.byteLength,
+    loss,
+    perplexity,
+    lossIncrease: loss - (denseLoss ?? loss),
+    expectedLoss: expectedLoss(directory, variantName(variant)),
+    tokensPerSecond: await decodeSpeed(model, ids, decode, signal),
+  };
+  if (!sample || !model.tokenizer) return { row };
+  const text = await continuation(model, sample, signal);
+  return { row, sample: { weights: row.weights, prompt: sample.prompt, text } };
+}
+
+/** Linear layers but the head, which the default recipe leaves alone. */
+function* projections(model: Llama): Generator<Linear | QuantLinear> {
+  for (const [path, module] of model.modules()) {
+    if (path !== 'lm_head' && (module instanceof Linear || module instanceof QuantLinear)) yield module;
+  }
+}
+
+function denseDType(model: Llama): string {
+  for (const layer of projections(model)) {
+    if (layer instanceof Linear) return layer.weight.dtype;
+  }
+  throw invalidArgument(
+    'QUTLASS_E_ARGUMENT',
+    'model',
+    'dense linear layers to quantize',
+    'a quantized checkpoint',
+  );
+}
+
+function bitsPerWeight(model: Llama): number {
+  let bytes = 0;
+  let elements = 0;
+  for (const { weight, inFeatures, outFeatures } of projections(model)) {
+    bytes += weight.byteLength;
+    elements += inFeatures * outFeatures;
+  }
+  return (8 * bytes) / elements;
+}
+
+/** Tokens per second from the first new token to the last, after one round to warm up. */
+async function decodeSpeed(
+  model: Llama,
+  ids: Int32Array,
+  { rounds, tokens }: MeasureOptions['decode'],
+  signal: AbortSignal | undefined,
+): Promise<Spread> {
+  const prompt = [...ids.subarray(0, CONTEXT)];
+  const options = { maxTokens: tokens, stopAtEos: false, ...(signal && { signal }) };
+  const speeds: number[] = [];
+  for (let round = 0; round <= rounds; ++round) {
+    let first: number | undefined;
+    let count = 0;
+    for await (const _token of model.generate(prompt, options)) {
+      first ??= performance.now();
+      ++count;
+    }
+    const seconds = (performance.now() - first!) / 1000;
+    if (round > 0) speeds.push((count - 1) / seconds);
+  }
+  return summarize(speeds);
+}
+
+async function continuation(
+  model: Llama,
+  { prompt, tokens }: { prompt: string; tokens: number },
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  let text = '';
+  for await (const token of model.generate(prompt, { maxTokens: tokens, ...(signal && { signal }) })) {
+    text += token.text;
+  }
+  return text;
+}

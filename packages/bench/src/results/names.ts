@@ -1,0 +1,15 @@
+import type { ErrorRow, ModelRow } from './schema.js';
+
+/** `nvfp4`, `nvfp4 + hadamard(16)`, `int8-row x int4-g128` with activations first. */
+export function productName(weights: string, activations: string | null, rotation: string | null): string {
+  const product = activations === null ? weights : `${activations} x ${weights}`;
+  return rotation === null ? product : `${product} + ${rotation}`;
+}
+
+export function modelRowName({ weights, activations, rotation }: ModelRow): string {
+  return productName(weights, activations, rotation);
+}
+
+export function errorRowName({ format, rotation }: Pick<ErrorRow, 'format' | 'rotation'>): string {
+  return productName(format, null, rotation);
+}

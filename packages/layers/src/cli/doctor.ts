@@ -1,0 +1,52 @@
+import { doctor } from '@qutlass/core-kernels';
+import { Command } from 'commander';
+import pc from 'picocolors';
+import { printJson, printTable } from './output.js';
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('Show what the library sees on this machine: binary, devices, kernels.')
+    .option('--json', 'print the report as JSON')
+    .action(({ json }: { json?: boolean }) => {
+      const report = doctor();
+      if (!report.ok) process.exitCode = 1;
+      if (json) {
+        printJson(report);
+        return;
+      }
+      const state = (good: boolean, text: string) => `${good ? pc.green('ok') : pc.yellow('no')}  ${text}`;
+      const { cpu, cuda, binary } = report;
+      printTable(
+        ['check', 'result'],
+        [
+          ['Node', state(true, `${report.node}, Node-API ${report.nodeApi}, ${report.target}`)],
+          ...binary.attempts.map(({ source, error }) => [
+            'binary',
+            state(!error, error ? `${source}: ${error}` : source),
+          ]),
+          [
+            'CPU',
+            state(
+              cpu !== undefined,
+              cpu ? `${cpu.name}, ${cpu.isa}, ${cpu.threads} threads` : 'not available',
+            ),
+          ],
+          ['CUDA', state(cuda.available, cuda.reason)],
+        ],
+      );
+      if (report.kernels.length) {
+        process.stdout.write('\n');
+        printTable(
+          ['kernel', 'device', 'accumulator', 'tile', 'here'],
+          report.kernels.map((kernel) => [
+            kernel.name,
+            kernel.device,
+            kernel.accumulator,
+            kernel.tile.join(' x '),
+            kernel.available ? 'yes' : `needs ${kernel.requiresIsa}`,
+          ]),
+        );
+      }
+      if (report.problem) process.stderr.write(`\n${report.problem}\n`);
+    });
+}
