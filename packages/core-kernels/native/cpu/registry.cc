@@ -48,13 +48,18 @@ const Kernel kKernels[] = {
     {{"cpu.reference", "cpu", "", "f64", 1, 1, 1, 0, 2}, [](const qutlass_matmul_problem&) {}, matmul_reference},
 };
 
+int32_t kernel_count() { return static_cast<int32_t>(std::size(kKernels) + cuda_kernels().size()); }
+
 const Kernel& kernel_at(int32_t index) {
-  const auto count = static_cast<int32_t>(std::size(kKernels));
+  const int32_t count = kernel_count(), cpu = static_cast<int32_t>(std::size(kKernels));
   if (index < 0 || index >= count) fail(QUTLASS_E_ARGUMENT, "kernel: expected 0 to %d, got %d", count - 1, index);
-  return kKernels[index];
+  return index < cpu ? kKernels[index] : cuda_kernels()[static_cast<size_t>(index - cpu)];
 }
 
-bool is_available(const Kernel& kernel) { return kernel.info.requires_isa[0] == '\0' || has_avx2(); }
+bool is_available(const Kernel& kernel) {
+  if (kernel.enqueue) return is_cuda_kernel_available(kernel);
+  return kernel.info.requires_isa[0] == '\0' || has_avx2();
+}
 
 const Kernel& require_supported(int32_t index, const qutlass_matmul_problem* problem) {
   const Kernel& kernel = kernel_at(index);
@@ -84,7 +89,7 @@ void run_rotated(Context& context, const Kernel& kernel, qutlass_matmul_problem 
 
 extern "C" {
 
-int32_t qutlass_kernel_count(void) { return static_cast<int32_t>(std::size(qutlass::kKernels)); }
+int32_t qutlass_kernel_count(void) { return qutlass::kernel_count(); }
 
 qutlass_status qutlass_kernel_get_info(int32_t index, qutlass_kernel_info* info) {
   return qutlass::guarded([&] {
@@ -103,6 +108,10 @@ qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel, const qutl
   return qutlass::guarded([&] {
     qutlass::require_stream(stream);
     const qutlass::Kernel& chosen = qutlass::require_supported(kernel, problem);
+    if ((chosen.enqueue != nullptr) != (stream->device.operations != nullptr)) {
+      qutlass::fail(QUTLASS_E_UNSUPPORTED, "%s: expected a %s stream", chosen.info.name, chosen.info.device);
+    }
+    if (chosen.enqueue) return chosen.enqueue(*stream, *problem);
     const qutlass_operand &a = problem->a, &b = problem->b;
     // Only the half of an operand that is_quantized selects is defined.
     const auto part = [](const qutlass_operand& operand, const void* dense, const void* quantized) {

@@ -1,6 +1,8 @@
 // A matrix multiplication kernel as the registry knows it.
 #pragma once
 
+#include <span>
+
 #include "device.h"
 #include "qutlass.h"
 
@@ -10,8 +12,15 @@ struct Kernel {
   qutlass_kernel_info info;  // `available` is filled in when asked
   // Throws QUTLASS_E_UNSUPPORTED with the reason if the kernel cannot run a valid problem.
   void (*require_supported)(const qutlass_matmul_problem& problem);
-  // Runs a valid, supported problem whose rotation has been applied.
+  // On the CPU: runs a valid, supported problem whose rotation has been applied.
   void (*run)(Context& context, const qutlass_matmul_problem& problem);
+  // On other devices: enqueues a valid, supported problem.
+  void (*enqueue)(qutlass_stream& stream, const qutlass_matmul_problem& problem) = nullptr;
 };
+
+// The kernels for CUDA devices; none in a build without nvcc.
+std::span<const Kernel> cuda_kernels();
+// Whether this machine has a GPU that the kernel can run on.
+bool is_cuda_kernel_available(const Kernel& kernel);
 
 }  // namespace qutlass

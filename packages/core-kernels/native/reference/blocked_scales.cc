@@ -26,6 +26,7 @@ qutlass_status qutlass_scales_to_blocked(qutlass_stream* stream, const qutlass_t
   return guarded([&] {
     require_stream(stream);
     require_blocked("scales", scales, "out", out);
+    if (const auto* gpu = stream->device.operations) return gpu->scales_to_blocked(*stream, *scales, *out);
     stream->launch({scales->data, out->data}, [scales = *scales, out = *out](Context& context) {
       const int64_t rows = scales.shape[0], cols = scales.shape[1];
       const auto* source = static_cast<const uint8_t*>(scales.data);
@@ -48,6 +49,7 @@ qutlass_status qutlass_scales_from_blocked(qutlass_stream* stream, const qutlass
   return guarded([&] {
     require_stream(stream);
     require_blocked("out", out, "blocked", blocked);
+    if (const auto* gpu = stream->device.operations) return gpu->scales_from_blocked(*stream, *blocked, *out);
     stream->launch({blocked->data, out->data}, [blocked = *blocked, out = *out](Context& context) {
       const int64_t rows = out.shape[0], cols = out.shape[1];
       const auto* source = static_cast<const uint8_t*>(blocked.data);

@@ -34,6 +34,7 @@ qutlass_status qutlass_encode(qutlass_stream* stream, const qutlass_tensor* x, i
     require_codec("out", out, "x", x, element);
     const auto* values = static_cast<const float*>(x->data);
     auto* codes = static_cast<uint8_t*>(out->data);
+    if (const auto* gpu = stream->device.operations) return gpu->encode(*stream, *x, element, *out);
     stream->launch({values, codes}, [=, count = element_count(*x)](Context& context) {
       context.threads.parallel_for(count, kElementsPerPiece, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) codes[i] = encode_element(element, values[i]);
@@ -50,6 +51,7 @@ qutlass_status qutlass_decode(qutlass_stream* stream, const qutlass_tensor* code
     require_codec("codes", codes, "out", out, element);
     const auto* bytes = static_cast<const uint8_t*>(codes->data);
     auto* values = static_cast<float*>(out->data);
+    if (const auto* gpu = stream->device.operations) return gpu->decode(*stream, *codes, element, *out);
     stream->launch({bytes, values}, [=, count = element_count(*out)](Context& context) {
       const DecodeTable& table = decode_table(element);
       context.threads.parallel_for(count, kElementsPerPiece, [&](int64_t begin, int64_t end) {

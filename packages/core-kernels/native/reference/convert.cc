@@ -76,6 +76,7 @@ extern "C" qutlass_status qutlass_convert(qutlass_stream* stream, const qutlass_
       fail(QUTLASS_E_SHAPE, "out: expected as many elements as x %s, got shape %s", shape_text(*x).c_str(),
            shape_text(*out).c_str());
     }
+    if (const auto* gpu = stream->device.operations) return gpu->convert(*stream, *x, *out);
     stream->launch({x->data, out->data}, [x = *x, out = *out, count](Context& context) {
       context.threads.parallel_for(count, kElementsPerPiece,
                                    [&](int64_t begin, int64_t end) { convert_range(x, out, begin, end); });

@@ -57,6 +57,7 @@ extern "C" qutlass_status qutlass_dequantize(qutlass_stream* stream, const qutla
     require_float_tensor("out", out, 2);
     require_shape("out", *out, {q->rows, q->cols});
     const qutlass_rotation copy = copy_rotation(rotation);
+    if (const auto* gpu = stream->device.operations) return gpu->dequantize(*stream, *q, copy, *out);
     stream->launch({q->codes, q->scales, q->zero_points, q->global_scale, copy.data, out->data},
                    [=, q = *q, out = *out](Context& context) { dequantize(context, q, copy, out); });
   });

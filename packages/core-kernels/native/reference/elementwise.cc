@@ -29,10 +29,11 @@ void map(Context& context, const qutlass_tensor& a, const qutlass_tensor& b, con
   });
 }
 
-template <typename Function>
+// gpu(operations) runs the operation on a device other than the CPU.
+template <typename Function, typename Gpu>
 qutlass_status enqueue_map(qutlass_stream* stream, const char* a_name, const qutlass_tensor* a,
                            const char* b_name, const qutlass_tensor* b, const qutlass_tensor* out,
-                           int64_t grain, Function function) {
+                           int64_t grain, Function function, Gpu gpu) {
   return guarded([&] {
     require_stream(stream);
     require_float_tensor(a_name, a, -1);
@@ -40,6 +41,7 @@ qutlass_status enqueue_map(qutlass_stream* stream, const char* a_name, const qut
     require_same_shape(b_name, *b, *a);
     require_float_tensor("out", out, -1);
     require_same_shape("out", *out, *a);
+    if (const auto* operations = stream->device.operations) return gpu(*operations);
     stream->launch({a->data, b->data, out->data},
                    [a = *a, b = *b, out = *out, grain, function](Context& context) {
                      map(context, a, b, out, grain, function);
@@ -56,11 +58,13 @@ extern "C" qutlass_status qutlass_silu_mul(qutlass_stream* stream, const qutlass
                                            const qutlass_tensor* up, const qutlass_tensor* out) {
   // The exponential makes an element several times as dear as a sum.
   return qutlass::enqueue_map(stream, "gate", gate, "up", up, out, qutlass::kElementsPerPiece / 4,
-                              [](float g, float u) { return g / (1.0f + std::exp(-g)) * u; });
+                              [](float g, float u) { return g / (1.0f + std::exp(-g)) * u; },
+                              [=](const auto& gpu) { gpu.silu_mul(*stream, *gate, *up, *out); });
 }
 
 extern "C" qutlass_status qutlass_add(qutlass_stream* stream, const qutlass_tensor* a,
                                       const qutlass_tensor* b, float scale, const qutlass_tensor* out) {
   return qutlass::enqueue_map(stream, "a", a, "b", b, out, qutlass::kElementsPerPiece,
-                              [scale](float left, float right) { return left + scale * right; });
+                              [scale](float left, float right) { return left + scale * right; },
+                              [=](const auto& gpu) { gpu.add(*stream, *a, *b, scale, *out); });
 }

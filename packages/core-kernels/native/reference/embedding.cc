@@ -40,6 +40,7 @@ extern "C" qutlass_status qutlass_embedding(qutlass_stream* stream, const qutlas
     require_float_tensor("table", table, 2);
     require_float_tensor("out", out, 2);
     require_shape("out", *out, {ids->shape[0], table->shape[1]});
+    if (const auto* gpu = stream->device.operations) return gpu->embedding(*stream, *ids, *table, *out);
     stream->launch(
         {ids->data, table->data, out->data},
         [ids = *ids, table = *table, out = *out](Context& context) { embedding(context, ids, table, out); });

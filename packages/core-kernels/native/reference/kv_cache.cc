@@ -39,6 +39,7 @@ extern "C" qutlass_status qutlass_kv_append(qutlass_stream* stream, const qutlas
     require_shape("positions", *positions, {x->shape[0]});
     require_float_tensor("cache", cache, 3);
     require_shape("cache", *cache, {cache->shape[0], x->shape[1], x->shape[2]});
+    if (const auto* gpu = stream->device.operations) return gpu->kv_append(*stream, *x, *positions, *cache);
     stream->launch({x->data, positions->data, cache->data},
                    [x = *x, positions = *positions, cache = *cache](Context& context) {
                      kv_append(context, x, positions, cache);

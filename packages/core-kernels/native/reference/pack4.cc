@@ -34,6 +34,7 @@ qutlass_status qutlass_pack4(qutlass_stream* stream, const qutlass_tensor* codes
     require_packing("codes", *codes, "out", *out);
     const auto* source = static_cast<const uint8_t*>(codes->data);
     auto* packed = static_cast<uint8_t*>(out->data);
+    if (const auto* gpu = stream->device.operations) return gpu->pack4(*stream, *codes, *out);
     stream->launch({source, packed}, [=, bytes = element_count(*out)](Context& context) {
       context.threads.parallel_for(bytes, kElementsPerPiece, [&](int64_t begin, int64_t end) {
         pack_nibbles(source + 2 * begin, end - begin, packed + begin);
@@ -56,6 +57,7 @@ qutlass_status qutlass_unpack4(qutlass_stream* stream, const qutlass_tensor* pac
     require_packing("out", *out, "packed", *packed);
     const auto* source = static_cast<const uint8_t*>(packed->data);
     auto* codes = static_cast<uint8_t*>(out->data);
+    if (const auto* gpu = stream->device.operations) return gpu->unpack4(*stream, *packed, sign_extend != 0, *out);
     stream->launch({source, codes}, [=, bytes = element_count(*packed)](Context& context) {
       // Flipping the sign bit and subtracting its weight copies it into the upper half.
       const int32_t sign = sign_extend ? 8 : 0;

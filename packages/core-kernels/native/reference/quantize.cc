@@ -116,6 +116,7 @@ extern "C" qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlass
     require_shape("x", *x, {out->rows, out->cols});
     require_rotation("rotation", rotation, out->cols);
     const Job job{*x, copy_rotation(rotation), *out};
+    if (const auto* gpu = stream->device.operations) return gpu->quantize(*stream, *x, job.rotation, *out);
     stream->launch({x->data, job.rotation.data, out->codes, out->scales, out->zero_points, out->global_scale,
                     out->clip_mask},
                    [job](Context& context) { quantize(context, job); });

@@ -64,6 +64,7 @@ extern "C" qutlass_status qutlass_rope(qutlass_stream* stream, const qutlass_ten
     require_shape("positions", *positions, {x->shape[0]});
     require_tensor("inv_freq", inv_freq, 1, {QUTLASS_F32});
     require_shape("inv_freq", *inv_freq, {x->shape[2] / 2});
+    if (const auto* gpu = stream->device.operations) return gpu->rope(*stream, *x, *positions, *inv_freq);
     stream->launch({x->data, positions->data, inv_freq->data},
                    [x = *x, positions = *positions, inv_freq = *inv_freq](Context& context) {
                      rope(context, x, positions, inv_freq);

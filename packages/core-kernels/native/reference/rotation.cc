@@ -166,6 +166,7 @@ extern "C" qutlass_status qutlass_rotate(qutlass_stream* stream, const qutlass_t
     const int64_t cols = x->shape[x->rank - 1];
     require_rotation("rotation", rotation, cols);
     const qutlass_rotation copy = copy_rotation(rotation);
+    if (const auto* gpu = stream->device.operations) return gpu->rotate(*stream, *x, copy, *out);
     stream->launch({x->data, copy.data, out->data}, [=, x = *x, out = *out](Context& context) {
       context.threads.parallel_for(element_count(x) / cols, rows_per_piece(cols),
                                    [&](int64_t begin, int64_t end) {

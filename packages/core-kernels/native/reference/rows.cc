@@ -29,6 +29,7 @@ void require_row_range(const char* part_name, const qutlass_tensor* part, const 
 }
 
 void launch_copy(qutlass_stream* stream, const void* from, void* to, int64_t bytes) {
+  if (const auto* gpu = stream->device.operations) return gpu->copy(*stream, from, to, bytes);
   stream->launch({from, to}, [=](Context& context) {
     constexpr int64_t kPiece = 1 << 18;
     context.threads.parallel_for(bytes, kPiece, [&](int64_t begin, int64_t end) {
@@ -73,6 +74,7 @@ qutlass_status qutlass_pad(qutlass_stream* stream, const qutlass_tensor* x, cons
     require_tensor("x", x);
     require_tensor("out", out, 2, {x->dtype});
     if (x->rank != 2) fail(QUTLASS_E_SHAPE, "x: expected rank 2, got shape %s", shape_text(*x).c_str());
+    if (const auto* gpu = stream->device.operations) return gpu->pad(*stream, *x, *out);
     stream->launch({x->data, out->data}, [x = *x, out = *out](Context& context) {
       const int64_t bytes = dtype_bytes(x.dtype);
       const int64_t x_row = x.shape[1] * bytes, out_row = out.shape[1] * bytes;

@@ -45,6 +45,7 @@ extern "C" qutlass_status qutlass_transpose(qutlass_stream* stream, const qutlas
     require_tensor("out", out, 2, {x->dtype});
     if (x->rank != 2) fail(QUTLASS_E_SHAPE, "x: expected rank 2, got shape %s", shape_text(*x).c_str());
     require_shape("out", *out, {x->shape[1], x->shape[0]});
+    if (const auto* gpu = stream->device.operations) return gpu->transpose(*stream, *x, *out);
     stream->launch({x->data, out->data}, [x = *x, out = *out](Context& context) {
       switch (dtype_bytes(x.dtype)) {
         case 1: return transpose<uint8_t>(context.threads, x, out);

@@ -14,8 +14,7 @@ struct Operations {
   void (*convert)(Stream, Tensor x, Tensor out);
   void (*transpose)(Stream, Tensor x, Tensor out);
   void (*pad)(Stream, Tensor x, Tensor out);
-  void (*copy_rows)(Stream, Tensor x, Tensor out, int64_t row);
-  void (*slice_rows)(Stream, Tensor x, int64_t row, Tensor out);
+  void (*copy)(Stream, const void* from, void* to, int64_t bytes);
   void (*encode)(Stream, Tensor x, int32_t element, Tensor out);
   void (*decode)(Stream, Tensor codes, int32_t element, Tensor out);
   void (*pack4)(Stream, Tensor codes, Tensor out);

@@ -1,0 +1,32 @@
+#include "cuda/operations.h"
+
+namespace qutlass::cuda {
+
+const Operations kOperations = {
+    .convert = convert,
+    .transpose = transpose,
+    .pad = pad,
+    .copy = copy,
+    .encode = encode,
+    .decode = decode,
+    .pack4 = pack4,
+    .unpack4 = unpack4,
+    .scales_to_blocked = scales_to_blocked,
+    .scales_from_blocked = scales_from_blocked,
+    .global_scale = global_scale,
+    .quantize = quantize,
+    .dequantize = dequantize,
+    .rotate = rotate,
+    .quantize_int8_with_scale = quantize_int8_with_scale,
+    .embedding = embedding,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .kv_append = kv_append,
+    .attention = attention,
+    .silu_mul = silu_mul,
+    .add = add,
+    .sample = sample,
+    .cross_entropy = cross_entropy,
+};
+
+}  // namespace qutlass::cuda
