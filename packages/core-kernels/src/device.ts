@@ -29,7 +29,7 @@ export class Device {
   #current: Stream;
 
   private constructor(name: string, reason: string, threads: number) {
-    this.kind = 'cpu';
+    this.kind = name === 'cpu' ? 'cpu' : 'cuda';
     this.name = name;
     this.reason = reason;
     this.handle = loadBinding().deviceOpen(name, threads);
@@ -42,16 +42,27 @@ export class Device {
    * @throws QutlassError `QUTLASS_E_NO_DEVICE`, `QUTLASS_E_BINARY`
    */
   static open(name: DeviceName = 'auto', options: DeviceOptions = {}): Device {
-    if (name === 'auto') return Device.#open('cpu', `auto: ${NO_CUDA}`, options);
+    if (name === 'auto') return Device.#openBest(options);
     if (name === 'cpu') return Device.#open('cpu', 'asked for', options);
-    if (/^cuda(:\d+)?$/.test(name))
-      throw new QutlassError('QUTLASS_E_NO_DEVICE', `device "${name}": ${NO_CUDA}`);
+    if (name === 'cuda') return Device.#open('cuda:0', 'asked for', options);
+    if (/^cuda:\d+$/.test(name)) return Device.#open(name, 'asked for', options);
     throw invalidArgument(
       'QUTLASS_E_ARGUMENT',
       'device',
       "'auto', 'cpu', 'cuda' or 'cuda:<index>'",
       JSON.stringify(name),
     );
+  }
+
+  /** The first GPU, or the CPU if there is none. QUTLASS_DEVICE=cpu leaves GPUs alone. */
+  static #openBest(options: DeviceOptions): Device {
+    if (process.env.QUTLASS_DEVICE === 'cpu') return Device.#open('cpu', 'auto: QUTLASS_DEVICE=cpu', options);
+    try {
+      return Device.#open('cuda:0', 'auto: a GPU was found', options);
+    } catch (error) {
+      if (!(error instanceof QutlassError) || error.code !== 'QUTLASS_E_NO_DEVICE') throw error;
+      return Device.#open('cpu', `auto: ${error.message}`, options);
+    }
   }
 
   static #open(name: string, reason: string, options: DeviceOptions): Device {
@@ -112,6 +123,3 @@ export class Device {
     return this.name;
   }
 }
-
-/** This build holds CPU kernels only. */
-const NO_CUDA = 'this build has no CUDA kernels';

@@ -36,7 +36,8 @@ export function predictSeconds(kernel: KernelInfo, problem: Problem): number {
 
 /** Every kernel with its prediction or the reason why it cannot run. */
 export function candidates(problem: Problem, out: Tensor): Candidate[] {
-  return kernelList().map((kernel) => {
+  const kernels = kernelList().filter(({ device }) => device === problem.device.kind);
+  return kernels.map((kernel) => {
     const refusal = problem.refusal(kernel.index, out as Tensor<'f32'>);
     if (!refusal) return { kernel, predictedSeconds: predictSeconds(kernel, problem) };
     // A fault of the problem itself is the same for every kernel, and the caller's to hear.

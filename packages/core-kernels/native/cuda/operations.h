@@ -3,7 +3,7 @@
 
 #include <cuda_runtime.h>
 
-#include "operations.h"
+#include "runtime/operations.h"
 
 namespace qutlass::cuda {
 

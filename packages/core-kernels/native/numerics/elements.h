@@ -9,12 +9,13 @@
 #include <bit>
 #include <cstdint>
 
+#include "numerics/host_device.h"
 #include "qutlass.h"
 
 namespace qutlass {
 
 // condition ? a : b as a mask, which compilers do not turn back into a branch.
-inline uint32_t select(bool condition, uint32_t a, uint32_t b) {
+QUTLASS_HD inline uint32_t select(bool condition, uint32_t a, uint32_t b) {
   const uint32_t mask = 0u - static_cast<uint32_t>(condition);
   return (a & mask) | (b & ~mask);
 }
@@ -25,7 +26,10 @@ struct Minifloat {
   static constexpr uint32_t kSign = 1u << (E + M);
 
   // Without branches, so that loops over it become vector code.
-  static uint8_t encode(float x) {
+  QUTLASS_HD static uint8_t encode(float x) {
+#ifdef __CUDA_ARCH__
+    return encode_in_kernel(x);
+#else
     const uint32_t bits = std::bit_cast<uint32_t>(x);
     const uint32_t sign = bits >> 31 ? kSign : 0;
     const uint32_t magnitude = bits & 0x7FFFFFFFu;
@@ -40,25 +44,47 @@ struct Minifloat {
     const uint32_t code = select(magnitude < kMinNormal, subnormal, normal);
     const uint32_t finite = sign | select(code < Top, code, Top);
     return static_cast<uint8_t>(select(magnitude > 0x7F800000u, NaN == Top ? NaN : sign | NaN, finite));
+#endif
   }
 
-  static constexpr float decode(uint32_t code, bool ieee_specials) {
+  QUTLASS_HD static constexpr float decode(uint32_t code, bool ieee_specials) {
     const uint32_t magnitude = code & (kSign - 1);
-    const int exponent = static_cast<int>(magnitude >> M);
-    const uint32_t mantissa = magnitude & ((1u << M) - 1);
-    float value = 0;
-    if (magnitude > Top) {
-      const bool infinite = ieee_specials && mantissa == 0;
-      value = std::bit_cast<float>(infinite ? 0x7F800000u : 0x7FC00000u);
-    } else if (exponent == 0) {
-      value = static_cast<float>(mantissa) *
-              std::bit_cast<float>(static_cast<uint32_t>(127 + 1 - Bias - M) << 23);
-    } else {
-      value =
-          std::bit_cast<float>((static_cast<uint32_t>(exponent - Bias + 127) << 23) | (mantissa << (23 - M)));
-    }
-    return code & kSign ? -value : value;
+    // The code at the place of float32's exponent and mantissa, where only the bias differs: by a factor.
+    const float value =
+        std::bit_cast<float>(magnitude << (23 - M)) * std::bit_cast<float>(static_cast<uint32_t>(254 - Bias) << 23);
+    const bool infinite = ieee_specials && (magnitude & ((1u << M) - 1)) == 0;
+    const uint32_t special = infinite ? 0x7F800000u : 0x7FC00000u;
+    const uint32_t bits = magnitude > Top ? special : std::bit_cast<uint32_t>(value);
+    return std::bit_cast<float>(bits | (code & kSign ? 0x80000000u : 0u));
   }
+
+#ifdef __CUDACC__
+ private:
+  // The same with fewer instructions, where vectors of a CPU would not have them.
+  __device__ static uint8_t encode_in_kernel(float x) {
+    const uint32_t bits = __float_as_uint(x);
+    const uint32_t sign = bits >> 31 ? kSign : 0;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+    if constexpr (E + M == 7) {
+      uint16_t pair;
+      if constexpr (M == 3) {
+        asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x));
+      } else {
+        asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x));
+      }
+      return static_cast<uint8_t>(x == x ? pair : sign | NaN);
+    }
+#endif
+    constexpr int32_t kMinNormal = (128 - Bias) << 23;
+    const float finite = fminf(fabsf(x), decode(Top, false));
+    // The power of two below, and a number whose last bit is worth one step of the mantissa there: adding it rounds.
+    const int32_t power = max(__float_as_int(finite) & 0x7F800000, kMinNormal);
+    const int32_t rounder = power + ((23 - M) << 23);
+    const int32_t steps = __float_as_int(finite + __int_as_float(rounder)) - rounder;
+    const uint32_t code = sign | static_cast<uint32_t>(steps + ((power - kMinNormal) >> (23 - M)));
+    return static_cast<uint8_t>(x == x ? code : NaN == Top ? NaN : sign | NaN);
+  }
+#endif
 };
 
 using E2M1 = Minifloat<2, 1, 1, 7, 7>;
@@ -87,10 +113,11 @@ inline constexpr std::array<float, 16> kNf4 = {
     1.0f,
 };
 
-inline uint8_t encode_nf4(float x) {
+QUTLASS_HD inline uint8_t encode_nf4(float x) {
+  constexpr auto kValues = kNf4;  // kernels cannot read a variable of the host
   uint8_t code = 0;
   for (uint8_t i = 0; i < 15; ++i) {
-    const float middle = (kNf4[i] + kNf4[i + 1]) * 0.5f;
+    const float middle = (kValues[i] + kValues[i + 1]) * 0.5f;
     // A tie goes to the even of the codes i and i + 1.
     if (x > middle || (x == middle && (i & 1))) code = static_cast<uint8_t>(i + 1);
   }
@@ -98,15 +125,16 @@ inline uint8_t encode_nf4(float x) {
 }
 
 // rint(x) clamped; NaN to 0.
-inline int32_t encode_integer(float x, int32_t low, int32_t high) {
+QUTLASS_HD inline int32_t encode_integer(float x, int32_t low, int32_t high) {
   if (x != x) return 0;
   const float clamped = std::clamp(x, static_cast<float>(low), static_cast<float>(high));
-  // Adding and subtracting 1.5 * 2^23 rounds to an integer without a library call; bounds are far below 2^22.
-  return static_cast<int32_t>((clamped + 12582912.0f) - 12582912.0f);
+  // Adding 1.5 * 2^23 rounds, and leaves the integer in the low bits; bounds are far below 2^22.
+  constexpr float kRounder = 12582912.0f;
+  return std::bit_cast<int32_t>(clamped + kRounder) - std::bit_cast<int32_t>(kRounder);
 }
 
 // The smallest power of two that is not below x; 0xFF for NaN, infinite and negative x.
-inline uint8_t encode_e8m0(float x) {
+QUTLASS_HD inline uint8_t encode_e8m0(float x) {
   if (x >= 0 && x <= 0x1p-127f) return 0;  // subnormal in float32
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   if (bits >= 0x7F800000u) return 0xFF;
@@ -114,12 +142,12 @@ inline uint8_t encode_e8m0(float x) {
   return static_cast<uint8_t>(byte < 254 ? byte : 254);
 }
 
-constexpr float decode_e8m0(uint8_t byte) {
+QUTLASS_HD constexpr float decode_e8m0(uint8_t byte) {
   if (byte == 0xFF) return std::bit_cast<float>(0x7FC00000u);
   return byte ? std::bit_cast<float>(static_cast<uint32_t>(byte) << 23) : std::bit_cast<float>(0x00400000u);
 }
 
-inline uint8_t encode_element(int32_t element, float x) {
+QUTLASS_HD inline uint8_t encode_element(int32_t element, float x) {
   switch (element) {
     case QUTLASS_E2M1: return E2M1::encode(x);
     case QUTLASS_E2M3: return E2M3::encode(x);
@@ -134,7 +162,7 @@ inline uint8_t encode_element(int32_t element, float x) {
   }
 }
 
-constexpr float decode_element(int32_t element, uint8_t code) {
+QUTLASS_HD constexpr float decode_element(int32_t element, uint8_t code) {
   switch (element) {
     case QUTLASS_E2M1: return E2M1::decode(code & 15u, false);
     case QUTLASS_E2M3: return E2M3::decode(code & 63u, false);
@@ -145,7 +173,10 @@ constexpr float decode_element(int32_t element, uint8_t code) {
     case QUTLASS_INT8: return static_cast<float>(static_cast<int8_t>(code));
     case QUTLASS_INT4: return static_cast<float>(static_cast<int32_t>(code & 15u) - ((code & 8u) ? 16 : 0));
     case QUTLASS_UINT4: return static_cast<float>(code & 15u);
-    default: return kNf4[code & 15u];
+    default: {
+      constexpr auto kValues = kNf4;
+      return kValues[code & 15u];
+    }
   }
 }
 
@@ -165,7 +196,7 @@ inline const DecodeTable& decode_table(int32_t element) {
 }
 
 // Bits that one code takes in memory.
-constexpr int32_t element_storage_bits(int32_t element) {
+QUTLASS_HD constexpr int32_t element_storage_bits(int32_t element) {
   return element == QUTLASS_E2M1 || element == QUTLASS_INT4 || element == QUTLASS_UINT4 ||
                  element == QUTLASS_NF4
              ? 4
@@ -173,7 +204,7 @@ constexpr int32_t element_storage_bits(int32_t element) {
 }
 
 // Element i of packed codes.
-inline uint8_t load_code(const void* codes, int32_t storage_bits, int64_t i) {
+QUTLASS_HD inline uint8_t load_code(const void* codes, int32_t storage_bits, int64_t i) {
   const auto* bytes = static_cast<const uint8_t*>(codes);
   if (storage_bits == 8) return bytes[i];
   return i & 1 ? bytes[i >> 1] >> 4 : bytes[i >> 1] & 15;

@@ -5,47 +5,48 @@
 
 #include "numerics/dense.h"
 #include "numerics/elements.h"
+#include "numerics/host_device.h"
 #include "qutlass.h"
 
 namespace qutlass {
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+QUTLASS_HD constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-inline int64_t group_rows(const qutlass_quantized& q) {
+QUTLASS_HD inline int64_t group_rows(const qutlass_quantized& q) {
   return q.format.group_rows ? q.format.group_rows : q.rows;
 }
-inline int64_t group_cols(const qutlass_quantized& q) {
+QUTLASS_HD inline int64_t group_cols(const qutlass_quantized& q) {
   return q.format.group_cols ? q.format.group_cols : q.cols;
 }
 // Extent of the scales [R, G].
-inline int64_t scale_rows(const qutlass_quantized& q) { return ceil_div(q.rows, group_rows(q)); }
-inline int64_t scale_cols(const qutlass_quantized& q) { return ceil_div(q.cols, group_cols(q)); }
+QUTLASS_HD inline int64_t scale_rows(const qutlass_quantized& q) { return ceil_div(q.rows, group_rows(q)); }
+QUTLASS_HD inline int64_t scale_cols(const qutlass_quantized& q) { return ceil_div(q.cols, group_cols(q)); }
 
 // Offset of scale (row, col) in the 128x4 blocked layout with `cols` scale columns (cuBLAS, CUTLASS).
-constexpr int64_t blocked_offset(int64_t row, int64_t col, int64_t cols) {
+QUTLASS_HD constexpr int64_t blocked_offset(int64_t row, int64_t col, int64_t cols) {
   return ((row / 128) * ceil_div(cols, 4) + col / 4) * 512 + (row % 32) * 16 + ((row % 128) / 32) * 4 +
          col % 4;
 }
-constexpr int64_t blocked_bytes(int64_t rows, int64_t cols) {
+QUTLASS_HD constexpr int64_t blocked_bytes(int64_t rows, int64_t cols) {
   return ceil_div(rows, 128) * ceil_div(cols, 4) * 512;
 }
 
 // Offset of the scale of group (row, col), both counted in groups.
-inline int64_t scale_offset(const qutlass_quantized& q, int64_t row, int64_t col) {
+QUTLASS_HD inline int64_t scale_offset(const qutlass_quantized& q, int64_t row, int64_t col) {
   return q.scale_layout == QUTLASS_SCALES_BLOCKED_128X4 ? blocked_offset(row, col, scale_cols(q))
                                                         : row * scale_cols(q) + col;
 }
 
-inline float load_scale(const qutlass_quantized& q, int64_t offset) {
+QUTLASS_HD inline float load_scale(const qutlass_quantized& q, int64_t offset) {
   switch (q.format.scale_dtype) {
     case QUTLASS_F8_E8M0: return decode_e8m0(static_cast<const uint8_t*>(q.scales)[offset]);
-    case QUTLASS_F8_E4M3: return decode_table(QUTLASS_E4M3)[static_cast<const uint8_t*>(q.scales)[offset]];
+    case QUTLASS_F8_E4M3: return E4M3::decode(static_cast<const uint8_t*>(q.scales)[offset], false);
     default: return load_dense(q.scales, q.format.scale_dtype, offset);
   }
 }
 
 // The scale must be a value of the scale dtype already, or NaN.
-inline void store_scale(const qutlass_quantized& q, int64_t offset, float scale) {
+QUTLASS_HD inline void store_scale(const qutlass_quantized& q, int64_t offset, float scale) {
   switch (q.format.scale_dtype) {
     case QUTLASS_F8_E8M0: static_cast<uint8_t*>(q.scales)[offset] = encode_e8m0(scale); break;
     case QUTLASS_F8_E4M3: static_cast<uint8_t*>(q.scales)[offset] = E4M3::encode(scale); break;
@@ -54,7 +55,7 @@ inline void store_scale(const qutlass_quantized& q, int64_t offset, float scale)
 }
 
 // Zero points are stored in row layout.
-inline int32_t load_zero_point(const qutlass_quantized& q, int64_t row, int64_t col) {
+QUTLASS_HD inline int32_t load_zero_point(const qutlass_quantized& q, int64_t row, int64_t col) {
   if (!q.zero_points) return 0;
   const int64_t i = row * scale_cols(q) + col;
   return q.format.element == QUTLASS_INT8 ? static_cast<const int8_t*>(q.zero_points)[i]
@@ -62,7 +63,7 @@ inline int32_t load_zero_point(const qutlass_quantized& q, int64_t row, int64_t 
 }
 
 // Whether the value of a code is divided by *global_scale.
-constexpr bool has_global_scale(int32_t rule) {
+QUTLASS_HD constexpr bool has_global_scale(int32_t rule) {
   return rule == QUTLASS_RULE_MX_ABS_MAX || rule == QUTLASS_RULE_NV || rule == QUTLASS_RULE_NV_FOUR_SIX;
 }
 

@@ -5,20 +5,11 @@
 
 #include "check.h"
 #include "device.h"
-#include "numerics/quantized.h"
+#include "numerics/group_scale.h"
 #include "rotation.h"
 
 namespace qutlass {
 namespace {
-
-// QuTLASS's factor: e8m0 scales are powers of two not above amax, so elements are below 2 and 3 times that
-// fits e2m1.
-constexpr float kMxAbsMax = 3;
-
-// What the largest element becomes: the largest e2m1 value under the largest e4m3 scale. Four over six leaves
-// room for scales that are 1.5 times as large: 256 * 1.5 = 384 fits e4m3.
-constexpr float kNv = 448 * 6;
-constexpr float kNvFourSix = 256 * 6;
 
 // Over finite values only: a NaN or an infinity spoils its own group, not the scale of all others.
 float finite_amax(Context& context, const qutlass_tensor& x, const qutlass_rotation& rotation) {
@@ -39,9 +30,6 @@ float finite_amax(Context& context, const qutlass_tensor& x, const qutlass_rotat
   });
   return *std::max_element(row_amax, row_amax + row_count);
 }
-
-// 1 for zeros; the largest finite number for an amax so small that the quotient would overflow.
-float encode_scale(float top, float amax) { return amax > 0 ? std::min(top / amax, FLT_MAX) : 1; }
 
 }  // namespace
 }  // namespace qutlass
@@ -68,11 +56,7 @@ extern "C" qutlass_status qutlass_global_scale(qutlass_stream* stream, const qut
     auto* result = static_cast<float*>(out->data);
     if (const auto* gpu = stream->device.operations) return gpu->global_scale(*stream, *x, copy, *format, *out);
     stream->launch({x->data, copy.data, result}, [=, x = *x](Context& context) {
-      if (rule == QUTLASS_RULE_MX_ABS_MAX) {
-        *result = kMxAbsMax;
-      } else {
-        *result = encode_scale(rule == QUTLASS_RULE_NV ? kNv : kNvFourSix, finite_amax(context, x, copy));
-      }
+      *result = rule == QUTLASS_RULE_MX_ABS_MAX ? kMxAbsMax : nv_global_scale(rule, finite_amax(context, x, copy));
     });
   });
 }

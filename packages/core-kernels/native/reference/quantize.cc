@@ -19,14 +19,6 @@ struct Job {
   float global_scale() const { return out.global_scale ? *out.global_scale : 1.0f; }
 };
 
-void store_group_scale(const qutlass_quantized& out, int64_t row, int64_t group, const GroupScale& scale) {
-  store_scale(out, scale_offset(out, row, group), scale.scale);
-  if (out.zero_points) {
-    static_cast<uint8_t*>(out.zero_points)[row * scale_cols(out) + group] =
-        static_cast<uint8_t>(scale.zero_point);
-  }
-}
-
 // The scales of groups of several rows, to `scales` [R, G] and to the output. Ranges per row come first, so
 // that the work spreads over rows also when one group is the whole tensor.
 void find_shared_scales(Context& context, const Job& job, GroupScale* scales) {
@@ -38,11 +30,7 @@ void find_shared_scales(Context& context, const Job& job, GroupScale* scales) {
     const RotatedRows rows(context.memory, job.x, job.rotation);
     for (int64_t row = begin; row < end; ++row) {
       const float* x = rows[row];
-      for (int64_t g = 0; g < groups; ++g) {
-        GroupRange range;
-        range.add(x + g * width, width);
-        ranges[row * groups + g] = range;
-      }
+      for (int64_t g = 0; g < groups; ++g) ranges[row * groups + g] = range_of(x + g * width, width);
     }
   });
   for (int64_t r = 0; r < scale_rows(out); ++r) {

@@ -1,24 +1,17 @@
 #include "rotation.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "check.h"
 #include "device.h"
 #include "numerics/dense.h"
+#include "numerics/hadamard.h"
 #include "same_shape.h"
 
 namespace qutlass {
 namespace {
 
 constexpr int32_t kMaxHadamard = 16384;
-
-float round_to_bf16(float x) { return bf16_to_f32(f32_to_bf16(x)); }
-
-// The magnitude of the entries of a Hadamard matrix that is orthogonal but for the rounding to bfloat16.
-float hadamard_entry(int32_t size) {
-  return round_to_bf16(static_cast<float>(1 / std::sqrt(static_cast<double>(size))));
-}
 
 // +1 or -1; only the sign of the stored byte counts.
 float hadamard_sign(const qutlass_rotation& rotation, int32_t i) {

@@ -1,0 +1,37 @@
+// The kernels of this folder, each in the file of its name, and what enqueues one.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "device.h"
+#include "qutlass.h"
+
+namespace qutlass::cuda {
+
+struct Problem;
+using Launch = void (*)(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+
+// Any problem, one thread per output, float64: the definition.
+void launch_reference(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+
+// Problems that are no integer pair, M up to kGemvMaxM and A dense: dot products in float32.
+inline constexpr int kGemvMaxM = 8;
+void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+
+// Problems that are no integer pair: bf16 tensor cores with float32 sums.
+void launch_f32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+
+// Integer pairs: int8 tensor cores with int32 sums of each group, float64 beyond.
+void launch_i32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+
+// Throws QUTLASS_E_UNSUPPORTED if an extent is more than the index arithmetic of the kernels takes.
+void require_extents(const qutlass_matmul_problem& problem);
+
+// What is expanded into a dense float32 A before the kernel runs: an A with a rotation, or also a quantized
+// A.
+enum class ExpandA { kRotated, kRotatedOrQuantized };
+
+void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, ExpandA expand,
+                    Launch launch);
+
+}  // namespace qutlass::cuda

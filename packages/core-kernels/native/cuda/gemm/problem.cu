@@ -1,0 +1,120 @@
+// From a matrix multiplication of the C ABI to a kernel launch.
+#include "cuda/gemm/problem.cuh"
+
+#include <bit>
+
+#include "cuda/gemm/kernels.h"
+#include "cuda/operations.h"
+#include "cuda_stream.h"
+#include "reference/matmul_problem.h"
+#include "scratch.h"
+
+namespace qutlass::cuda {
+namespace {
+
+// Shifts an index of 31 bits to 0.
+constexpr int32_t kWhole = 31;
+
+Kind kind_of(const qutlass_operand& operand) {
+  if (!operand.is_quantized) {
+    switch (operand.dense.dtype) {
+      case QUTLASS_BF16: return Kind::kBF16;
+      case QUTLASS_F16: return Kind::kF16;
+      default: return Kind::kF32;
+    }
+  }
+  switch (operand.quantized.format.element) {
+    case QUTLASS_E2M1: return Kind::kE2M1;
+    case QUTLASS_E4M3: return Kind::kE4M3;
+    case QUTLASS_E5M2: return Kind::kE5M2;
+    case QUTLASS_INT8: return Kind::kInt8;
+    case QUTLASS_INT4: return Kind::kInt4;
+    case QUTLASS_UINT4: return Kind::kUint4;
+    default: return Kind::kNf4;
+  }
+}
+
+Operand view(const qutlass_operand& operand) {
+  Operand x{};
+  x.kind = kind_of(operand);
+  x.rows = static_cast<int32_t>(operand_rows(operand));
+  x.cols = static_cast<int32_t>(operand_cols(operand));
+  x.groups = 1;
+  x.row_shift = x.group_shift = kWhole;
+  x.data = static_cast<const uint8_t*>(operand.is_quantized ? operand.quantized.codes : operand.dense.data);
+  if (operand.is_quantized) {
+    const qutlass_quantized& q = operand.quantized;
+    x.scales = q.scales;
+    x.zero_points = q.zero_points;
+    x.global_scale = q.global_scale;
+    x.scale_dtype = q.format.scale_dtype;
+    x.groups = static_cast<int32_t>(scale_cols(q));
+    // Groups of part of a matrix are powers of two.
+    if (q.format.group_rows) x.row_shift = std::countr_zero(static_cast<uint32_t>(q.format.group_rows));
+    if (q.format.group_cols) x.group_shift = std::countr_zero(static_cast<uint32_t>(q.format.group_cols));
+    x.blocked_scales = q.scale_layout == QUTLASS_SCALES_BLOCKED_128X4;
+  }
+  x.row_bytes = int64_t{x.cols} * bits_of(x.kind) / 8;
+  x.aligned = reinterpret_cast<uintptr_t>(x.data) % 16 == 0 && x.row_bytes % 16 == 0;
+  return x;
+}
+
+Problem view(const qutlass_matmul_problem& problem) {
+  Problem view{};
+  view.a = cuda::view(problem.a);
+  view.b = cuda::view(problem.b);
+  view.m = view.a.rows;
+  view.n = view.b.rows;
+  view.k = view.a.cols;
+  Epilogue& end = view.epilogue;
+  end.out = problem.out.data;
+  end.bias = problem.bias.data;
+  end.alpha_pointer = problem.alpha_pointer;
+  end.a_global_scale = view.a.global_scale;
+  end.b_global_scale = view.b.global_scale;
+  end.alpha = static_cast<double>(problem.alpha);
+  end.out_dtype = problem.out.dtype;
+  end.bias_dtype = problem.bias.dtype;
+  end.cols = view.n;
+  return view;
+}
+
+}  // namespace
+
+void require_extents(const qutlass_matmul_problem& problem) {
+  constexpr int64_t kLimit = int64_t{1} << 30;
+  const int64_t m = operand_rows(problem.a), n = operand_rows(problem.b), k = operand_cols(problem.a);
+  if (m <= kLimit && n <= kLimit && k <= kLimit) return;
+  fail(QUTLASS_E_UNSUPPORTED, "a and b: expected M, N and K up to %lld, got %lld, %lld and %lld",
+       static_cast<long long>(kLimit), static_cast<long long>(m), static_cast<long long>(n),
+       static_cast<long long>(k));
+}
+
+void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, ExpandA expand,
+                    Launch launch) {
+  qutlass_matmul_problem copy = problem;
+  const bool rotated = !copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY;
+  const bool dequantized = copy.a.is_quantized && expand == ExpandA::kRotatedOrQuantized;
+  const int64_t m = operand_rows(copy.a), k = operand_cols(copy.a);
+  const DeviceScratch expanded(stream.device,
+                               rotated || dequantized ? static_cast<size_t>(m * k) * sizeof(float) : 0);
+  if (rotated || dequantized) {
+    qutlass_tensor a{expanded.as<void>(), QUTLASS_F32, 2, {m, k}};
+    if (rotated) {
+      rotate(stream, copy.a.dense, copy.a_rotation, a);
+    } else {
+      dequantize(stream, copy.a.quantized, {QUTLASS_ROTATION_IDENTITY, 1, nullptr}, a);
+    }
+    copy.a.is_quantized = 0;
+    copy.a.dense = a;
+  }
+  const Problem kernel_problem = view(copy);
+  const Operand &a = kernel_problem.a, &b = kernel_problem.b;
+  CudaStream& cuda = cuda_stream(stream);
+  cuda.run("matmul",
+           {a.data, a.scales, a.zero_points, a.global_scale, b.data, b.scales, b.zero_points, b.global_scale,
+            copy.alpha_pointer, copy.bias.data, copy.out.data},
+           [&](cudaStream_t handle) { launch(kernel_problem, cuda.cuda_device().properties(), handle); });
+}
+
+}  // namespace qutlass::cuda

@@ -1,0 +1,17 @@
+// A matrix multiplication as an argument of a kernel.
+#pragma once
+
+#include "cuda/gemm/epilogue.cuh"
+#include "cuda/gemm/operand.cuh"
+
+namespace qutlass::cuda {
+
+// D[m, n] = round(factor * sum_k A[m, k] * B[n, k] + bias[n]), A and B dense or quantized, and not rotated
+// any more.
+struct Problem {
+  Operand a, b;
+  Epilogue epilogue;
+  int32_t m, n, k;
+};
+
+}  // namespace qutlass::cuda

@@ -1,0 +1,102 @@
+// Causal grouped-query attention over a key-value cache.
+#include "attention.cuh"
+
+#include <algorithm>
+#include <limits>
+
+#include "check.h"
+#include "cuda/operations.h"
+#include "cuda_stream.h"
+#include "scratch.h"
+
+namespace qutlass::cuda {
+namespace {
+
+constexpr int kMaxHeadDim = 256;
+// The most partial results of a row, which one thread per column adds up.
+constexpr int64_t kMaxSplits = 128;
+constexpr int kCombineThreads = 128;
+
+// out = the sum over the splits, each brought to the largest score of all. A block to a head of a token.
+__global__ void combine_kernel(AttentionProblem p) {
+  const int64_t head = blockIdx.x;
+  const int64_t heads = gridDim.x;
+  float largest = -INFINITY;
+  for (int split = 0; split < p.splits; ++split) {
+    const float2 stats = p.partial_stats[split * heads + head];
+    if (stats.y != kNothingSeen) largest = fmaxf(largest, stats.x);
+  }
+  const float shift = score_shift(largest);
+  for (int column = threadIdx.x; column < p.head_dim; column += kCombineThreads) {
+    bool seen = false;
+    float sum = 0, weight = 0;
+    for (int split = 0; split < p.splits; ++split) {
+      const float2 stats = p.partial_stats[split * heads + head];
+      if (stats.y == kNothingSeen) continue;
+      const float factor = expf(stats.x - shift);
+      seen = true;
+      weight = fmaf(stats.y, factor, weight);
+      sum = fmaf(p.partial_sums[(split * heads + head) * p.head_dim + column], factor, sum);
+    }
+    const float result[1] = {seen ? sum / weight : 0.0f};
+    store<1>(result, p.out, head * p.head_dim + column);
+  }
+}
+
+}  // namespace
+
+void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, int step) {
+  const int64_t wanted = (wanted_blocks + blocks - 1) / blocks;
+  const int64_t steps = (int64_t{p.capacity} + step - 1) / step;
+  p.splits = static_cast<int>(std::min({wanted, steps, kMaxSplits}));
+}
+
+void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale, Tensor out) {
+  const int64_t tokens = q.shape[0], heads = q.shape[1], head_dim = q.shape[2];
+  const int64_t capacity = k_cache.shape[0], kv_heads = k_cache.shape[1];
+  if (head_dim > kMaxHeadDim) {
+    fail(QUTLASS_E_UNSUPPORTED, "q: expected a head_dim of at most %d on a GPU, got shape %s", kMaxHeadDim,
+         shape_text(q).c_str());
+  }
+  if (capacity > std::numeric_limits<int32_t>::max() / 2) {
+    fail(QUTLASS_E_UNSUPPORTED, "k_cache: expected a capacity of at most %d on a GPU, got shape %s",
+         std::numeric_limits<int32_t>::max() / 2, shape_text(k_cache).c_str());
+  }
+  AttentionProblem p{.q = dense(q),
+                     .k_cache = dense(k_cache),
+                     .v_cache = dense(v_cache),
+                     .out = dense(out),
+                     .positions = static_cast<const int32_t*>(positions.data),
+                     .scale = scale,
+                     .tokens = tokens,
+                     .heads = static_cast<int>(heads),
+                     .kv_heads = static_cast<int>(kv_heads),
+                     .group = static_cast<int>(heads / kv_heads),
+                     .head_dim = static_cast<int>(head_dim),
+                     .capacity = static_cast<int>(capacity),
+                     .q_vectors = rows_are_vectors(q, head_dim),
+                     .k_vectors = rows_are_vectors(k_cache, head_dim),
+                     .v_vectors = rows_are_vectors(v_cache, head_dim),
+                     .splits = 1,
+                     .partial_sums = nullptr,
+                     .partial_stats = nullptr};
+  const bool decode = rows_of_kv_head(p) <= kMaxDecodeRows;
+  const int multiprocessors = cuda_stream(stream).cuda_device().properties().multiProcessorCount;
+  (decode ? plan_decode_attention : plan_tile_attention)(p, multiprocessors);
+
+  const int64_t partials = p.splits > 1 ? p.splits * tokens * heads : 0;
+  const size_t stats_bytes = static_cast<size_t>(partials) * sizeof(float2);
+  const DeviceScratch scratch(stream.device, stats_bytes + static_cast<size_t>(partials * head_dim) * sizeof(float));
+  if (partials) {
+    p.partial_stats = scratch.as<float2>();
+    p.partial_sums = reinterpret_cast<float*>(scratch.as<char>() + stats_bytes);
+  }
+  cuda_stream(stream).run(
+      "attention", {q.data, k_cache.data, v_cache.data, positions.data, out.data, scratch.as<void>()},
+      [&](cudaStream_t s) {
+        (decode ? launch_decode_attention : launch_tile_attention)(p, s);
+        if (partials) combine_kernel<<<static_cast<unsigned>(tokens * heads), kCombineThreads, 0, s>>>(p);
+      });
+}
+
+}  // namespace qutlass::cuda

@@ -1,0 +1,94 @@
+// What the attention kernels share: the problem, the part of the cache that a block reads, and its result.
+//
+// The query heads of all tokens that read the same head of the cache are the rows of a matrix; a block takes some rows
+// of one kv head. Where that is too little work for the device, the visible cache is split over blocks, whose partial
+// results a second kernel adds up in order. Positions lie in device memory, so the grid follows from the capacity, and
+// each block finds its share of what is visible. Softmax with a running maximum: https://arxiv.org/abs/2205.14135.
+#pragma once
+
+#include <cstdint>
+
+#include "dense.cuh"
+
+namespace qutlass::cuda {
+
+struct AttentionProblem {
+  Dense q;
+  Dense k_cache;
+  Dense v_cache;
+  Dense out;
+  const int32_t* positions;
+  float scale;
+  int64_t tokens;
+  int heads;
+  int kv_heads;
+  int group;  // query heads to a kv head
+  int head_dim;
+  int capacity;
+  bool q_vectors;  // rows of heads are whole vectors
+  bool k_vectors;
+  bool v_vectors;
+  int splits;
+  float* partial_sums;    // [splits, tokens * heads, head_dim], or null for one split
+  float2* partial_stats;  // [splits, tokens * heads] of largest score and sum of weights
+};
+
+// The stats' sum of weights of a row that sees nothing of a split.
+inline constexpr float kNothingSeen = -1.0f;
+
+__host__ __device__ inline int64_t rows_of_kv_head(const AttentionProblem& p) { return p.tokens * p.group; }
+
+// Chooses p.splits from the streaming multiprocessors and the blocks that a launch would have without splits; a split
+// has at least `step` cache rows when all of the cache is visible.
+void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, int step);
+
+// The two ways of computing it, from few and from many rows.
+constexpr int64_t kMaxDecodeRows = 16;
+void plan_decode_attention(AttentionProblem& p, int multiprocessors);
+void plan_tile_attention(AttentionProblem& p, int multiprocessors);
+void launch_decode_attention(const AttentionProblem& p, cudaStream_t stream);
+void launch_tile_attention(const AttentionProblem& p, cudaStream_t stream);
+
+// Cache rows that a row of the matrix sees: none below position 0, all past the cache.
+__device__ inline int visible_rows(const AttentionProblem& p, int64_t row) {
+  const int64_t position = p.positions[row / p.group];
+  return position < 0 ? 0 : static_cast<int>(position < p.capacity ? position + 1 : p.capacity);
+}
+
+// The index of a row of the matrix among the heads of q and out.
+__device__ inline int64_t head_index(const AttentionProblem& p, int64_t row, int kv_head) {
+  return row / p.group * p.heads + int64_t{kv_head} * p.group + row % p.group;
+}
+
+__device__ inline int64_t cache_offset(const AttentionProblem& p, int cache_row, int kv_head) {
+  return (int64_t{cache_row} * p.kv_heads + kv_head) * p.head_dim;
+}
+
+struct CacheRange {
+  int begin;
+  int end;
+};
+
+// A block's share of the first `deepest` cache rows, in whole steps.
+__device__ inline CacheRange split_range(int deepest, int split, int splits, int step) {
+  const int64_t steps = (int64_t{deepest} + step - 1) / step;
+  const int64_t chunk = (steps + splits - 1) / splits * step;
+  const int64_t begin = split * chunk, end = begin + chunk;
+  return {static_cast<int>(begin < deepest ? begin : deepest), static_cast<int>(end < deepest ? end : deepest)};
+}
+
+// While every score is -infinity the shift is 0, which keeps their weights 0 and not NaN.
+__device__ inline float score_shift(float largest) { return largest == -INFINITY ? 0.0f : largest; }
+
+// Elements [column, column + 8) of a row of `width`, zeros past its end.
+template <typename T>
+__device__ inline void read_chunk(const T* row, int column, int width, bool vectors, float (&values)[kVector]) {
+  if (vectors && column < width) {
+    load<kVector>(row + column, values);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) values[i] = column + i < width ? to_float(row[column + i]) : 0.0f;
+}
+
+}  // namespace qutlass::cuda

@@ -1,0 +1,104 @@
+// Dense tensors in kernels: elements as float32, one or eight at a time, rounded to nearest even on the way out.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include "qutlass.h"
+
+namespace qutlass::cuda {
+
+// Elements that a thread takes at a time where it can: 16 bytes of the narrow types.
+inline constexpr int kVector = 8;
+
+// The data of a tensor in F32, BF16 or F16. Kernels look at the dtype when they run: the branch is the same for all
+// threads, and three tensors of three types each would otherwise take 27 instances of a kernel.
+struct Dense {
+  void* data;
+  int32_t dtype;
+};
+
+inline Dense dense(const qutlass_tensor& tensor) { return {tensor.data, tensor.dtype}; }
+
+inline int64_t dense_bytes(int32_t dtype) { return dtype == QUTLASS_F32 ? 4 : 2; }
+
+// Whether rows of `width` elements all start at a multiple of 16 bytes.
+inline bool rows_are_aligned(const qutlass_tensor& tensor, int64_t width) {
+  return reinterpret_cast<uintptr_t>(tensor.data) % 16 == 0 && width * dense_bytes(tensor.dtype) % 16 == 0;
+}
+
+// Whether rows of `width` elements consist of whole vectors; absent tensors do.
+inline bool rows_are_vectors(const qutlass_tensor& tensor, int64_t width) {
+  return !tensor.data || (width % kVector == 0 && rows_are_aligned(tensor, width));
+}
+
+__device__ inline float to_float(float value) { return value; }
+__device__ inline float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
+__device__ inline float to_float(__half value) { return __half2float(value); }
+
+__device__ inline void from_float(float value, float& out) { out = value; }
+__device__ inline void from_float(float value, __nv_bfloat16& out) { out = __float2bfloat16_rn(value); }
+__device__ inline void from_float(float value, __half& out) { out = __float2half_rn(value); }
+
+// V neighbours; 8 of them start at a multiple of 16 bytes.
+template <int V, typename T>
+__device__ inline void load(const T* from, float (&values)[V]) {
+  static_assert(V == 1 || V == kVector);
+  if constexpr (V == 1) {
+    values[0] = to_float(*from);
+  } else {
+    alignas(16) T raw[kVector];
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(sizeof raw / sizeof(uint4)); ++i) {
+      reinterpret_cast<uint4*>(raw)[i] = reinterpret_cast<const uint4*>(from)[i];
+    }
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) values[i] = to_float(raw[i]);
+  }
+}
+
+template <int V, typename T>
+__device__ inline void store(const float (&values)[V], T* to) {
+  static_assert(V == 1 || V == kVector);
+  if constexpr (V == 1) {
+    from_float(values[0], *to);
+  } else {
+    alignas(16) T raw[kVector];
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) from_float(values[i], raw[i]);
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(sizeof raw / sizeof(uint4)); ++i) {
+      reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(raw)[i];
+    }
+  }
+}
+
+// body(T*) with the elements of a tensor as what they are.
+template <typename Body>
+__device__ inline void visit(const Dense& tensor, Body&& body) {
+  switch (tensor.dtype) {
+    case QUTLASS_BF16: body(static_cast<__nv_bfloat16*>(tensor.data)); break;
+    case QUTLASS_F16: body(static_cast<__half*>(tensor.data)); break;
+    default: body(static_cast<float*>(tensor.data)); break;
+  }
+}
+
+template <int V>
+__device__ inline void load(const Dense& from, int64_t offset, float (&values)[V]) {
+  visit(from, [&](const auto* data) { load<V>(data + offset, values); });
+}
+
+template <int V>
+__device__ inline void store(const float (&values)[V], const Dense& to, int64_t offset) {
+  visit(to, [&](auto* data) { store<V>(values, data + offset); });
+}
+
+__device__ inline float load_element(const Dense& from, int64_t offset) {
+  float value[1];
+  load<1>(from, offset, value);
+  return value[0];
+}
+
+}  // namespace qutlass::cuda

@@ -1,0 +1,67 @@
+// Operations on tensors of one shape, element by element.
+#include <cstdint>
+
+#include "check.h"
+#include "cuda/operations.h"
+#include "cuda_stream.h"
+#include "dense.cuh"
+
+namespace qutlass::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+struct SiluMul {
+  __device__ float operator()(float gate, float up) const { return gate / (1.0f + expf(-gate)) * up; }
+};
+
+struct ScaledAdd {
+  float scale;
+  __device__ float operator()(float a, float b) const { return a + scale * b; }
+};
+
+template <int V, typename Function>
+__device__ void map(Dense a, Dense b, Dense out, int64_t offset, Function function) {
+  float left[V], right[V], result[V];
+  load<V>(a, offset, left);
+  load<V>(b, offset, right);
+#pragma unroll
+  for (int i = 0; i < V; ++i) result[i] = function(left[i], right[i]);
+  store<V>(result, out, offset);
+}
+
+// A vector to each thread; the last threads take the elements that are left one by one.
+template <typename Function>
+__global__ void map_kernel(Dense a, Dense b, Dense out, int64_t vectors, int64_t count, Function function) {
+  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (index < vectors) {
+    map<kVector>(a, b, out, index * kVector, function);
+    return;
+  }
+  const int64_t single = vectors * kVector + index - vectors;
+  if (single < count) map<1>(a, b, out, single, function);
+}
+
+template <typename Function>
+void enqueue_map(const char* operation, Stream stream, Tensor a, Tensor b, Tensor out, Function function) {
+  const int64_t count = element_count(out);
+  const bool aligned = rows_are_aligned(a, kVector) && rows_are_aligned(b, kVector) && rows_are_aligned(out, kVector);
+  const int64_t vectors = aligned ? count / kVector : 0;
+  const int64_t threads = vectors + (count - vectors * kVector);
+  cuda_stream(stream).run(operation, {a.data, b.data, out.data}, [&](cudaStream_t s) {
+    map_kernel<<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, s>>>(
+        dense(a), dense(b), dense(out), vectors, count, function);
+  });
+}
+
+}  // namespace
+
+void silu_mul(Stream stream, Tensor gate, Tensor up, Tensor out) {
+  enqueue_map("silu_mul", stream, gate, up, out, SiluMul{});
+}
+
+void add(Stream stream, Tensor a, Tensor b, float scale, Tensor out) {
+  enqueue_map("add", stream, a, b, out, ScaledAdd{scale});
+}
+
+}  // namespace qutlass::cuda

@@ -1,0 +1,107 @@
+// Root mean square normalization with the residual addition before it: a block to a row, which stays in registers
+// between the sum of squares and the result.
+#include <cstdint>
+
+#include "block_reduce.cuh"
+#include "check.h"
+#include "cuda/operations.h"
+#include "cuda_stream.h"
+#include "dense.cuh"
+
+namespace qutlass::cuda {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+// Vectors that a thread keeps: rows of 16384 elements of 16 bits, or 4096 that cannot be read as vectors. What is left
+// of longer rows is read a second time.
+constexpr int kHeld = 2;
+constexpr int kHeldSingles = 4;
+
+struct RmsNorm {
+  Dense x;
+  Dense residual;
+  Dense weight;
+  Dense out;
+  int64_t width;
+  float eps;
+};
+
+// The normalization reads the float32 sum, not its rounded copy in the residual, so a vector that is read twice is
+// added twice, and the copy written the second time.
+template <int V>
+__device__ void load_sum(const RmsNorm& p, int64_t offset, float (&values)[V]) {
+  load<V>(p.x, offset, values);
+  if (!p.residual.data) return;
+  float carried[V];
+  load<V>(p.residual, offset, carried);
+#pragma unroll
+  for (int i = 0; i < V; ++i) values[i] += carried[i];
+}
+
+template <int V>
+__device__ float sum_of_squares(const float (&values)[V], float sum) {
+#pragma unroll
+  for (int i = 0; i < V; ++i) sum = fmaf(values[i], values[i], sum);
+  return sum;
+}
+
+template <int V>
+__device__ void store_normalized(const RmsNorm& p, int64_t row, int64_t column, float factor, float (&values)[V]) {
+  const int64_t offset = row * p.width + column;
+  if (p.residual.data) store<V>(values, p.residual, offset);
+  float gain[V];
+  load<V>(p.weight, column, gain);
+#pragma unroll
+  for (int i = 0; i < V; ++i) values[i] = values[i] * factor * gain[i];
+  store<V>(values, p.out, offset);
+}
+
+template <int V, int Held>
+__global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(RmsNorm p) {
+  const int64_t row = blockIdx.x;
+  const int64_t step = int64_t{blockDim.x} * V;
+  const int64_t first = int64_t{threadIdx.x} * V;
+  float held[Held][V];
+  float sum = 0;
+#pragma unroll
+  for (int j = 0; j < Held; ++j) {
+    const int64_t column = first + j * step;
+    if (column >= p.width) continue;
+    load_sum<V>(p, row * p.width + column, held[j]);
+    sum = sum_of_squares<V>(held[j], sum);
+  }
+  for (int64_t column = first + Held * step; column < p.width; column += step) {
+    float values[V];
+    load_sum<V>(p, row * p.width + column, values);
+    sum = sum_of_squares<V>(values, sum);
+  }
+  sum = block_reduce(sum, 0.0f, [](float a, float b) { return a + b; });
+  const float factor = 1.0f / sqrtf(sum / static_cast<float>(p.width) + p.eps);
+#pragma unroll
+  for (int j = 0; j < Held; ++j) {
+    const int64_t column = first + j * step;
+    if (column < p.width) store_normalized<V>(p, row, column, factor, held[j]);
+  }
+  for (int64_t column = first + Held * step; column < p.width; column += step) {
+    float values[V];
+    load_sum<V>(p, row * p.width + column, values);
+    store_normalized<V>(p, row, column, factor, values);
+  }
+}
+
+}  // namespace
+
+void rms_norm(Stream stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out) {
+  const int64_t width = weight.shape[0];
+  const int64_t rows = element_count(x) / width;
+  const bool vectors = rows_are_vectors(x, width) && rows_are_vectors(residual, width) &&
+                       rows_are_vectors(weight, width) && rows_are_vectors(out, width);
+  const auto kernel = vectors ? rms_norm_kernel<kVector, kHeld> : rms_norm_kernel<1, kHeldSingles>;
+  const int threads = block_threads(vectors ? width / kVector : width, kMaxThreads);
+  cuda_stream(stream).run("rms_norm", {x.data, residual.data, weight.data, out.data}, [&](cudaStream_t s) {
+    kernel<<<static_cast<unsigned>(rows), threads, 0, s>>>(
+        {dense(x), dense(residual), dense(weight), dense(out), width, eps});
+  });
+}
+
+}  // namespace qutlass::cuda

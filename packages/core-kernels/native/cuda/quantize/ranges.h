@@ -1,0 +1,31 @@
+// The ranges of groups that no thread block can hold, in two steps: of what each block goes through, and of each group.
+// Maxima do not depend on their order, so the results repeat.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "cuda/quantize/rotate.h"
+#include "cuda/quantize/span.cuh"
+#include "numerics/group_scale.h"
+
+namespace qutlass::cuda {
+
+// Groups of `elements` that follow each other in x, rotated while it is read.
+struct LongGroups {
+  qutlass_tensor x;
+  qutlass_rotation rotation;  // not one that takes a copy
+  int64_t groups, elements;
+
+  Spans spans() const;
+  int64_t blocks_per_group() const;
+  // Memory for the first step, in GroupRange.
+  int64_t partial_ranges() const { return groups * blocks_per_group(); }
+};
+
+// The scales of the groups, to `scales` and to the output. group_rows is 0 or group_cols is.
+void enqueue_long_group_scales(cudaStream_t s, const LongGroups& x, GroupRange* partial, const qutlass_quantized& out,
+                               GroupScale* scales);
+// The global scale of an NV rule over the finite values of all elements; groups is 1.
+void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule, float* out);
+
+}  // namespace qutlass::cuda
