@@ -13,7 +13,8 @@ inline float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(static_cas
 
 inline uint16_t f32_to_bf16(float value) {
   uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);  // keep NaN a NaN
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+    return static_cast<uint16_t>((bits >> 16) | 0x40u);  // keep NaN a NaN
   bits += 0x7FFFu + ((bits >> 16) & 1u);
   return static_cast<uint16_t>(bits >> 16);
 }
@@ -39,8 +40,8 @@ inline void store_dense(void* data, int32_t dtype, int64_t i, float value) {
   }
 }
 
-// A double rounded once to the dtype. Going through float32 could round twice, so the float32 in between is rounded to
-// odd: inexact results get an odd last bit, which no later rounding can mistake for a tie.
+// A double rounded once to the dtype. Going through float32 could round twice, so the float32 in between is
+// rounded to odd: inexact results get an odd last bit, which no later rounding can mistake for a tie.
 inline void store_dense_once(void* data, int32_t dtype, int64_t i, double value) {
   float narrow = static_cast<float>(value);
   if (dtype != QUTLASS_F32 && static_cast<double>(narrow) != value && value == value) {

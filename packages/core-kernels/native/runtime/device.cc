@@ -44,8 +44,8 @@ qutlass_status qutlass_device_open(const char* name, int32_t threads, qutlass_de
   return guarded([&] {
     if (!name || !device) fail(QUTLASS_E_ARGUMENT, "name and device: expected pointers, got NULL");
     if (std::strcmp(name, "cpu") != 0) {
-      fail(QUTLASS_E_NO_DEVICE, "name: expected \"cpu\", got \"%s\"; this library holds no kernels for other devices",
-           name);
+      fail(QUTLASS_E_NO_DEVICE,
+           "name: expected \"cpu\", got \"%s\"; this library holds no kernels for other devices", name);
     }
     if (threads < 0 || threads > 1024) {
       fail(QUTLASS_E_ARGUMENT, "threads: expected 0 to 1024, got %d", threads);
@@ -101,7 +101,8 @@ qutlass_status qutlass_alloc(qutlass_device* device, size_t bytes, void** data) 
 
 qutlass_status qutlass_alloc_from(qutlass_device* device, const void* host, size_t bytes, void** data) {
   return guarded([&] {
-    if (!device || !host || !data) fail(QUTLASS_E_ARGUMENT, "device, host and data: expected pointers, got NULL");
+    if (!device || !host || !data)
+      fail(QUTLASS_E_ARGUMENT, "device, host and data: expected pointers, got NULL");
     *data = device->memory.allocate(bytes);
     std::memcpy(*data, host, bytes);
   });

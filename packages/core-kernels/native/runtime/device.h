@@ -1,5 +1,5 @@
-// Devices, streams and graphs of the CPU. A stream is a queue with a thread of its own; kernels run on it in order and
-// spread over the device's thread pool.
+// Devices, streams and graphs of the CPU. A stream is a queue with a thread of its own; kernels run on it in
+// order and spread over the device's thread pool.
 #pragma once
 
 #include <condition_variable>
@@ -72,7 +72,8 @@ struct qutlass_stream {
 
   // Runs the work after all earlier work, recorded or not.
   void enqueue(qutlass::Work work);
-  // As enqueue, or records the work while the stream is captured. `operands` are the pointers that it touches.
+  // As enqueue, or records the work while the stream is captured. `operands` are the pointers that it
+  // touches.
   void launch(std::initializer_list<const void*> operands, qutlass::Work work);
   // Throws QUTLASS_E_CAPTURE if the stream is being captured.
   void require_not_capturing(const char* operation) const;
