@@ -9,6 +9,7 @@ export { Graph } from './graph.js';
 export { type LoadAttempt, type LoadReport, loadBinding } from './loader.js';
 export type {
   KernelInfo,
+  MatmulProblem,
   MemoryStats,
   NativeBinding,
   NativeDeviceInfo,

@@ -19,56 +19,38 @@ import { matmul } from './matmul.js';
 // The names that users of QuTLASS and of its Ampere fork know, over matmul(). Operands are borrowed, not taken over;
 // scales are in the blocked layout of toBlocked(); out is bf16 [M, N] = alpha * A B^T.
 
-type Codes = Tensor<'u8'>;
-type Scale = Tensor<FloatDType>;
+/** Operands and scales of a block-scaled product; alpha holds the global scales. */
+export type BlockScaledProduct<C extends CodeDType> = (
+  a: Tensor<C>,
+  b: Tensor<C>,
+  aSf: BlockedScales,
+  bSf: BlockedScales,
+  alpha?: number | Tensor<'f32'>,
+) => Tensor<'bf16'>;
 
 /** QuTLASS `matmul_mxf4_bf16_tn`: a [M, K/2], b [N, K/2] of e2m1 codes under e8m0 scales. */
-export function matmulMxf4Bf16Tn(
-  a: Codes,
-  b: Codes,
-  aSf: BlockedScales,
-  bSf: BlockedScales,
-  alpha: number | Tensor<'f32'> = 1,
-): Tensor<'bf16'> {
-  return blockScaled(mxfp4(), a, b, aSf, bSf, alpha);
-}
+export const matmulMxf4Bf16Tn: BlockScaledProduct<'u8'> = (...operands) => blockScaled(mxfp4(), ...operands);
 
-/** QuTLASS `matmul_nvf4_bf16_tn`: a [M, K/2], b [N, K/2] of e2m1 codes under e4m3 scales; alpha holds the global scales. */
-export function matmulNvf4Bf16Tn(
-  a: Codes,
-  b: Codes,
-  aSf: BlockedScales,
-  bSf: BlockedScales,
-  alpha: number | Tensor<'f32'> = 1,
-): Tensor<'bf16'> {
-  return blockScaled(nvfp4(), a, b, aSf, bSf, alpha);
-}
+/** QuTLASS `matmul_nvf4_bf16_tn`: a [M, K/2], b [N, K/2] of e2m1 codes under e4m3 scales. */
+export const matmulNvf4Bf16Tn: BlockScaledProduct<'u8'> = (...operands) => blockScaled(nvfp4(), ...operands);
 
 /** QuTLASS `matmul_mxf8_bf16_tn`: a [M, K], b [N, K] of e4m3 codes under e8m0 scales. */
-export function matmulMxf8Bf16Tn(
-  a: Tensor<'f8e4m3'>,
-  b: Tensor<'f8e4m3'>,
-  aSf: BlockedScales,
-  bSf: BlockedScales,
-  alpha: number | Tensor<'f32'> = 1,
-): Tensor<'bf16'> {
-  return blockScaled(mxfp8(), a, b, aSf, bSf, alpha);
-}
+export const matmulMxf8Bf16Tn: BlockScaledProduct<'f8e4m3'> = (...operands) =>
+  blockScaled(mxfp8(), ...operands);
 
 /** QuTLASS `matmul_mxf8_bf16_nn`: as {@link matmulMxf8Bf16Tn}, but a is stored as [K, M]; its scales are those of [M, K]. */
-export function matmulMxf8Bf16Nn(
-  a: Tensor<'f8e4m3'>,
-  b: Tensor<'f8e4m3'>,
-  aSf: BlockedScales,
-  bSf: BlockedScales,
-  alpha: number | Tensor<'f32'> = 1,
-): Tensor<'bf16'> {
+export const matmulMxf8Bf16Nn: BlockScaledProduct<'f8e4m3'> = (a, ...operands) => {
   using rows = transpose(a);
-  return blockScaled(mxfp8(), rows, b, aSf, bSf, alpha);
-}
+  return blockScaled(mxfp8(), rows, ...operands);
+};
 
 /** IntLASS `matmul_int4_bf16_tn`: a [M, K/2], b [N, K/2] of int4 codes; scales of one value or one per row. */
-export function matmulInt4Bf16Tn(a: Codes, b: Codes, aScale: Scale, bScale: Scale): Tensor<'bf16'> {
+export function matmulInt4Bf16Tn(
+  a: Tensor<'u8'>,
+  b: Tensor<'u8'>,
+  aScale: Tensor<FloatDType>,
+  bScale: Tensor<FloatDType>,
+): Tensor<'bf16'> {
   return rowScaled(int4({ group: 'row' }), a, b, aScale, bScale);
 }
 
@@ -76,8 +58,8 @@ export function matmulInt4Bf16Tn(a: Codes, b: Codes, aScale: Scale, bScale: Scal
 export function matmulInt8Bf16Tn(
   a: Tensor<'i8'>,
   b: Tensor<'i8'>,
-  aScale: Scale,
-  bScale: Scale,
+  aScale: Tensor<FloatDType>,
+  bScale: Tensor<FloatDType>,
 ): Tensor<'bf16'> {
   return rowScaled(int8(), a, b, aScale, bScale);
 }
@@ -88,7 +70,7 @@ function blockScaled(
   b: Tensor<CodeDType>,
   aSf: BlockedScales,
   bSf: BlockedScales,
-  alpha: number | Tensor<'f32'>,
+  alpha: number | Tensor<'f32'> = 1,
 ): Tensor<'bf16'> {
   // The caller's alpha stands for the global scales.
   const one = () => (format.rule === 'nv' ? Tensor.from([1], { shape: [1], device: a.device }) : undefined);
@@ -107,10 +89,10 @@ function rowScaled(
   format: Format,
   a: Tensor<CodeDType>,
   b: Tensor<CodeDType>,
-  aScale: Scale,
-  bScale: Scale,
+  aScale: Tensor<FloatDType>,
+  bScale: Tensor<FloatDType>,
 ): Tensor<'bf16'> {
-  const operand = (codes: Tensor<CodeDType>, scale: Scale) =>
+  const operand = (codes: Tensor<CodeDType>, scale: Tensor<FloatDType>) =>
     borrow(format, codes, { scales: perRow(scale, codes.shape[0] ?? 1), scaleLayout: 'row' });
   using qa = operand(a, aScale);
   using qb = operand(b, bScale);
@@ -118,7 +100,7 @@ function rowScaled(
 }
 
 /** Scales [rows, 1]; a single value counts for all rows. */
-function perRow(scale: Scale, rows: number): RowScales {
+function perRow(scale: Tensor<FloatDType>, rows: number): RowScales {
   using wide = scale.to('f32');
   using column = wide.reshape([scale.size, 1]);
   if (scale.size !== 1) return rowScales(column.share());

@@ -1,8 +1,10 @@
 import {
+  type Device,
   type FloatDType,
   invalidArgument,
   isFloatDType,
   loadBinding,
+  type MatmulProblem,
   type QuantizedHandle,
   type RotationHandle,
   requireSameDevice,
@@ -105,7 +107,7 @@ export class Problem {
     return 2 * this.m * this.n * this.k;
   }
 
-  get device() {
+  get device(): Device {
     return this.#a.device;
   }
 
@@ -125,7 +127,7 @@ export class Problem {
     return `${text(this.#a)} x ${text(this.#b)} -> ${this.outDType}`;
   }
 
-  #arguments(out: Tensor<FloatDType>) {
+  #arguments(out: Tensor<FloatDType>): MatmulProblem {
     const { alpha, bias } = this.#options;
     return [
       operandHandle(this.#a, [this.m, this.k]),
@@ -135,7 +137,7 @@ export class Problem {
       alpha instanceof Tensor ? alpha.handle : null,
       bias?.handle ?? null,
       out.handle,
-    ] as const;
+    ];
   }
 }
 
