@@ -21,17 +21,16 @@ export class Device {
   readonly kind: DeviceKind;
   /** `cpu` or `cuda:0`. */
   readonly name: string;
-  /** Why `auto` chose this device; otherwise that it was asked for. */
-  readonly reason: string;
   /** @internal */
   readonly handle: DeviceHandle;
   readonly defaultStream: Stream;
+  #reason = 'asked for';
+  readonly #threads: number;
   #current: Stream;
 
-  private constructor(name: string, reason: string, threads: number) {
+  private constructor(name: string, threads: number) {
     this.kind = 'cpu';
     this.name = name;
-    this.reason = reason;
     this.handle = loadBinding().deviceOpen(name, threads);
     this.defaultStream = unscoped(() => new Stream(this));
     this.#current = this.defaultStream;
@@ -42,8 +41,12 @@ export class Device {
    * @throws QutlassError `QUTLASS_E_NO_DEVICE`, `QUTLASS_E_BINARY`
    */
   static open(name: DeviceName = 'auto', options: DeviceOptions = {}): Device {
-    if (name === 'auto') return Device.#open('cpu', `auto: ${NO_CUDA}`, options);
-    if (name === 'cpu') return Device.#open('cpu', 'asked for', options);
+    if (name === 'auto') {
+      const device = Device.#open('cpu', options);
+      device.#reason = `auto: ${NO_CUDA}`;
+      return device;
+    }
+    if (name === 'cpu') return Device.#open('cpu', options);
     if (/^cuda(:\d+)?$/.test(name))
       throw new QutlassError('QUTLASS_E_NO_DEVICE', `device "${name}": ${NO_CUDA}`);
     throw invalidArgument(
@@ -54,9 +57,9 @@ export class Device {
     );
   }
 
-  static #open(name: string, reason: string, options: DeviceOptions): Device {
+  static #open(name: string, options: DeviceOptions): Device {
     const threads = options.threads ?? 0;
-    if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
+    if (!Number.isInteger(threads) || threads > 1024 || (options.threads !== undefined && threads < 1)) {
       throw invalidArgument(
         'QUTLASS_E_ARGUMENT',
         'threads',
@@ -67,10 +70,15 @@ export class Device {
     const key = `${name}/${threads}`;
     let device = opened.get(key);
     if (!device) {
-      device = new Device(name, reason, threads);
+      device = new Device(name, threads);
       opened.set(key, device);
     }
     return device;
+  }
+
+  /** Why `auto` chose this device, if it did; otherwise that it was asked for. */
+  get reason(): string {
+    return this.#reason;
   }
 
   /** The stream that operations go to: the default one, or the one of the surrounding {@link Stream.run}. */
@@ -108,8 +116,9 @@ export class Device {
     }
   }
 
+  /** `cpu`, or `cpu with 1 thread(s)` if the number was asked for. */
   toString(): string {
-    return this.name;
+    return this.#threads ? `${this.name} with ${this.#threads} thread(s)` : this.name;
   }
 }
 
