@@ -1,4 +1,4 @@
-import { embedding, type FloatDType, Tensor, transpose } from '@qutlass/core-kernels';
+import { embedding, type FloatDType, scope, Tensor, transpose } from '@qutlass/core-kernels';
 import {
   type BlockedScales,
   type CodeDType,
@@ -72,17 +72,17 @@ function blockScaled(
   bSf: BlockedScales,
   alpha: number | Tensor<'f32'> = 1,
 ): Tensor<'bf16'> {
-  // The caller's alpha stands for the global scales.
-  const one = () => (format.rule === 'nv' ? Tensor.from([1], { shape: [1], device: a.device }) : undefined);
-  const operand = (codes: Tensor<CodeDType>, scales: BlockedScales) =>
-    borrow(format, codes, {
-      scales: scales.share() as BlockedScales,
-      scaleLayout: 'blocked128x4',
-      globalScale: one(),
-    });
-  using qa = operand(a, aSf);
-  using qb = operand(b, bSf);
-  return matmul(qa, qb, { alpha, outDType: 'bf16' });
+  return scope(() => {
+    const operand = (codes: Tensor<CodeDType>, scales: BlockedScales) =>
+      borrow(format, codes, {
+        scales: scales.share() as BlockedScales,
+        scaleLayout: 'blocked128x4',
+        // The caller's alpha stands for the global scales.
+        globalScale:
+          format.rule === 'nv' ? Tensor.from([1], { shape: [1], device: codes.device }) : undefined,
+      });
+    return matmul(operand(a, aSf), operand(b, bSf), { alpha, outDType: 'bf16' });
+  });
 }
 
 function rowScaled(
@@ -92,23 +92,22 @@ function rowScaled(
   aScale: Tensor<FloatDType>,
   bScale: Tensor<FloatDType>,
 ): Tensor<'bf16'> {
-  const operand = (codes: Tensor<CodeDType>, scale: Tensor<FloatDType>) =>
-    borrow(format, codes, { scales: perRow(scale, codes.shape[0] ?? 1), scaleLayout: 'row' });
-  using qa = operand(a, aScale);
-  using qb = operand(b, bScale);
-  return matmul(qa, qb, { outDType: 'bf16' });
+  return scope(() => {
+    const operand = (codes: Tensor<CodeDType>, scale: Tensor<FloatDType>) =>
+      borrow(format, codes, { scales: perRow(scale, codes.shape[0] ?? 1), scaleLayout: 'row' });
+    return matmul(operand(a, aScale), operand(b, bScale), { outDType: 'bf16' });
+  });
 }
 
-/** Scales [rows, 1]; a single value counts for all rows. */
+/** Scales [rows, 1]; a single value counts for all rows. For use in a scope. */
 function perRow(scale: Tensor<FloatDType>, rows: number): RowScales {
-  using wide = scale.to('f32');
-  using column = wide.reshape([scale.size, 1]);
-  if (scale.size !== 1) return rowScales(column.share());
-  using first = Tensor.zeros([rows], 'i32', scale.device);
+  const column = scale.to('f32').reshape([scale.size, 1]);
+  if (scale.size !== 1) return rowScales(column);
+  const first = Tensor.zeros([rows], 'i32', scale.device);
   return rowScales(embedding(first, column, 'f32'));
 }
 
-/** A quantized matrix over codes that stay the caller's. */
+/** A quantized matrix over codes that stay the caller's. For use in a scope. */
 function borrow(
   format: Format,
   codes: Tensor<CodeDType>,

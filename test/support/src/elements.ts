@@ -1,7 +1,4 @@
-import { roundToEven } from './float-bits.js';
-
-// The elements by their definition: the value of every code from its fields, and the code of a number by search among
-// the values. Slow and plain, to be compared with.
+// The elements by their definition: the value of every code from its fields.
 
 export type ReferenceElement =
   | 'e2m1'
@@ -37,11 +34,8 @@ const NF4 = [
   0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 ];
 
-const INTEGERS: Readonly<Record<string, readonly [low: number, high: number]>> = {
-  int8: [-128, 127],
-  int4: [-8, 7],
-  uint4: [0, 15],
-};
+/** The largest code that is not negative. */
+const INTEGERS: Readonly<Record<string, number>> = { int8: 127, int4: 7, uint4: 15 };
 
 /** Bits of a code in memory. */
 export const ELEMENT_BITS: Readonly<Record<ReferenceElement, 4 | 8>> = {
@@ -57,16 +51,6 @@ export const ELEMENT_BITS: Readonly<Record<ReferenceElement, 4 | 8>> = {
   nf4: 4,
 };
 
-/** Largest finite value. */
-export const ELEMENT_MAX: Readonly<Record<string, number>> = {
-  e2m1: 6,
-  e4m3: 448,
-  e5m2: 57344,
-  int8: 127,
-  int4: 7,
-  nf4: 1,
-};
-
 /** Number of codes. */
 function codeCount(element: ReferenceElement): number {
   const minifloat = MINIFLOATS[element];
@@ -79,8 +63,8 @@ export function decodeElement(element: ReferenceElement, byte: number): number {
   const code = byte % codeCount(element);
   if (element === 'e8m0') return code === 255 ? Number.NaN : 2 ** (code - 127);
   if (element === 'nf4') return NF4[code] as number;
-  const range = INTEGERS[element];
-  if (range) return code > range[1] ? code - codeCount(element) : code;
+  const largest = INTEGERS[element];
+  if (largest !== undefined) return code > largest ? code - codeCount(element) : code;
   const { exponentBits, mantissaBits, top } = MINIFLOATS[element] as Minifloat;
   const half = codeCount(element) / 2;
   const magnitude = code % half;
@@ -103,31 +87,4 @@ export function decodeElements(element: ReferenceElement): Float64Array {
     tables.set(element, table);
   }
   return table;
-}
-
-/** The code nearest to x, ties to the even code, saturated, the sign of zero kept. x is not NaN. */
-export function encodeElement(element: ReferenceElement, x: number): number {
-  const range = INTEGERS[element];
-  if (range) return (Math.min(Math.max(roundToEven(x), range[0]), range[1]) + 256) % codeCount(element);
-  const values = decodeElements(element);
-  if (element === 'nf4') return nearest(values, 0, 15, x);
-  const half = codeCount(element) / 2;
-  const sign = x < 0 || Object.is(x, -0) ? half : 0;
-  return sign + nearest(values, 0, (MINIFLOATS[element] as Minifloat).top, Math.abs(x));
-}
-
-/** The code in [low, high] whose value is nearest to x; values ascend with codes. */
-function nearest(values: Float64Array, low: number, high: number, x: number): number {
-  let [below, above] = [low, high];
-  if (x >= (values[above] as number)) return above;
-  if (x <= (values[below] as number)) return below;
-  while (above - below > 1) {
-    const middle = (below + above) >> 1;
-    if ((values[middle] as number) <= x) below = middle;
-    else above = middle;
-  }
-  const toBelow = x - (values[below] as number);
-  const toAbove = (values[above] as number) - x;
-  if (toBelow === toAbove) return below % 2 === 0 ? below : above;
-  return toBelow < toAbove ? below : above;
 }

@@ -90,7 +90,9 @@ export class Golden {
 
 /** The golden files whose names begin so, for example `gemm_`. */
 export function goldenFiles(prefix: string): Golden[] {
-  const files = readdirSync(GOLDEN_FOLDER).filter((file) => file.startsWith(prefix) && file.endsWith('.safetensors'));
+  const files = readdirSync(GOLDEN_FOLDER).filter(
+    (file) => file.startsWith(prefix) && file.endsWith('.safetensors'),
+  );
   if (files.length === 0) throw new Error(`${GOLDEN_FOLDER}: no files ${prefix}*.safetensors`);
   return files.sort().map((file) => new Golden(file));
 }

@@ -47,7 +47,11 @@ const OUTPUT = {
 } as const;
 
 /** How far the result of a kernel may be from the exact product: relative * abs(D*) + c * sum of abs(A) abs(W). */
-export function productBound(product: Product, outDType: keyof typeof OUTPUT, accumulator: string): Float64Array {
+export function productBound(
+  product: Product,
+  outDType: keyof typeof OUTPUT,
+  accumulator: string,
+): Float64Array {
   const c = ACCUMULATOR[accumulator];
   if (c === undefined) throw new Error(`no bound is known for the accumulator ${accumulator}`);
   const { relative, absolute } = OUTPUT[outDType];
