@@ -182,6 +182,8 @@ describe('layouts of scales', () => {
       new QuantizedTensor<MxFp4, 'row'>(mxfp4(), { ...parts, scales: row.scales });
       // @ts-expect-error blocked scales declared to be rows
       new QuantizedTensor<MxFp4, 'row'>(mxfp4(), { ...parts, scales: block.scales });
+      // @ts-expect-error also when the layout is inferred
+      new QuantizedTensor(mxfp4(), { ...parts, scales: block.scales });
       // @ts-expect-error no such layout
       row.withScaleLayout('column');
     };
