@@ -31,6 +31,7 @@ export class Device {
   private constructor(name: string, threads: number) {
     this.kind = 'cpu';
     this.name = name;
+    this.#threads = threads;
     this.handle = loadBinding().deviceOpen(name, threads);
     this.defaultStream = unscoped(() => new Stream(this));
     this.#current = this.defaultStream;

@@ -34,6 +34,7 @@ export {
 export { Resource, scope, unscoped } from './resource.js';
 export { Event, Stream } from './stream.js';
 export {
+  type DefaultDType,
   produce,
   requireSameDevice,
   shapeText,

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -101,7 +102,9 @@ struct Bound<Function> {
  private:
   template <size_t... I>
   static Napi::Value call(const Napi::CallbackInfo& info, std::index_sequence<I...>) {
-    const qutlass_status status = Function(Argument<Arguments>::get(info, I)...);
+    // Braces fix the order: the first wrong argument is the one that is reported.
+    const std::tuple<Arguments...> arguments{Argument<Arguments>::get(info, I)...};
+    const qutlass_status status = std::apply(Function, arguments);
     if (status != QUTLASS_OK) throw_status(info.Env(), status);
     return info.Env().Undefined();
   }
