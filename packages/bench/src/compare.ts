@@ -1,6 +1,6 @@
 import { invalidArgument } from '@qutlass/core-kernels';
 import { errorRowName, modelRowName } from './results/names.js';
-import type { ErrorRow, GemmRow, ModelRow, Results } from './results/schema.js';
+import type { ErrorRow, GemmRow, ModelRow, Results } from './results/types.js';
 import { exact, type Spread } from './statistics.js';
 
 /** One measured quantity of a results file. */

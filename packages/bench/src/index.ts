@@ -2,7 +2,7 @@
 
 export { isErrorOff, isLossOff } from './accuracy/check.js';
 export { type ErrorTableOptions, measureErrors } from './accuracy/quantization-error.js';
-export { type Comparison, type ComparisonReport, compareResults } from './compare.js';
+export { type Comparison, type ComparisonReport, compareResults, type Metric } from './compare.js';
 export { type GemmOptions, measureGemm } from './gemm/measure.js';
 export { type Operands, parseOperands } from './gemm/operands.js';
 export { parseShapes, type Shape } from './gemm/shapes.js';
@@ -11,19 +11,19 @@ export type { Progress } from './progress.js';
 export { renderReport } from './report/report.js';
 export { formatResults, parseResults, readResults, writeResults } from './results/io.js';
 export { runInfo } from './results/run-info.js';
-export {
-  type AccuracyResults,
-  type DemoResults,
-  type ErrorRow,
-  type EvaluatedModel,
-  type GemmResults,
-  type GemmRow,
-  type Machine,
-  type ModelRow,
-  type Results,
-  type RunInfo,
-  resultsSchema,
-  SCHEMA_VERSION,
-  type TextSample,
-} from './results/schema.js';
+export { resultsSchema } from './results/schema.js';
+export type {
+  AccuracyResults,
+  DemoResults,
+  ErrorRow,
+  EvaluatedModel,
+  GemmResults,
+  GemmRow,
+  GemmSettings,
+  Machine,
+  ModelRow,
+  Results,
+  RunInfo,
+  TextSample,
+} from './results/types.js';
 export type { Spread } from './statistics.js';

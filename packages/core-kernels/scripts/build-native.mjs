@@ -1,6 +1,6 @@
 // Builds the native library and addon with CMake and puts them into the platform package.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, renameSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -33,6 +33,9 @@ const build = spawnSync(
 if (build.status !== 0) process.exit(build.status ?? 1);
 
 mkdirSync(join(platform, 'include'), { recursive: true });
-copyFileSync(join(root, 'build', 'Release', 'qutlass.node'), join(platform, 'qutlass.node'));
-copyFileSync(join(root, 'build', 'Release', 'libqutlass.so'), join(platform, 'libqutlass.so'));
+for (const file of ['qutlass.node', 'libqutlass.so']) {
+  // A process may have the old file mapped; renaming gives it a new one and leaves the process alone.
+  copyFileSync(join(root, 'build', 'Release', file), join(platform, `${file}.new`));
+  renameSync(join(platform, `${file}.new`), join(platform, file));
+}
 cpSync(join(root, 'native', 'include'), join(platform, 'include'), { recursive: true });

@@ -21,17 +21,17 @@ export class Device {
   readonly kind: DeviceKind;
   /** `cpu` or `cuda:0`. */
   readonly name: string;
-  /** Why `auto` chose this device; otherwise that it was asked for. */
-  readonly reason: string;
   /** @internal */
   readonly handle: DeviceHandle;
   readonly defaultStream: Stream;
+  #reason = 'asked for';
+  readonly #threads: number;
   #current: Stream;
 
-  private constructor(name: string, reason: string, threads: number) {
+  private constructor(name: string, threads: number) {
     this.kind = name === 'cpu' ? 'cpu' : 'cuda';
     this.name = name;
-    this.reason = reason;
+    this.#threads = threads;
     this.handle = loadBinding().deviceOpen(name, threads);
     this.defaultStream = unscoped(() => new Stream(this));
     this.#current = this.defaultStream;
@@ -43,9 +43,9 @@ export class Device {
    */
   static open(name: DeviceName = 'auto', options: DeviceOptions = {}): Device {
     if (name === 'auto') return Device.#openBest(options);
-    if (name === 'cpu') return Device.#open('cpu', 'asked for', options);
-    if (name === 'cuda') return Device.#open('cuda:0', 'asked for', options);
-    if (/^cuda:\d+$/.test(name)) return Device.#open(name, 'asked for', options);
+    if (name === 'cpu') return Device.#open('cpu', options);
+    if (name === 'cuda') return Device.#open('cuda:0', options);
+    if (/^cuda:\d+$/.test(name)) return Device.#open(name, options);
     throw invalidArgument(
       'QUTLASS_E_ARGUMENT',
       'device',
@@ -56,18 +56,18 @@ export class Device {
 
   /** The first GPU, or the CPU if there is none. QUTLASS_DEVICE=cpu leaves GPUs alone. */
   static #openBest(options: DeviceOptions): Device {
-    if (process.env.QUTLASS_DEVICE === 'cpu') return Device.#open('cpu', 'auto: QUTLASS_DEVICE=cpu', options);
+    if (process.env.QUTLASS_DEVICE === 'cpu') return Device.#open('cpu', options, 'auto: QUTLASS_DEVICE=cpu');
     try {
-      return Device.#open('cuda:0', 'auto: a GPU was found', options);
+      return Device.#open('cuda:0', options, 'auto: a GPU was found');
     } catch (error) {
       if (!(error instanceof QutlassError) || error.code !== 'QUTLASS_E_NO_DEVICE') throw error;
-      return Device.#open('cpu', `auto: ${error.message}`, options);
+      return Device.#open('cpu', options, `auto: ${error.message}`);
     }
   }
 
-  static #open(name: string, reason: string, options: DeviceOptions): Device {
+  static #open(name: string, options: DeviceOptions, reason?: string): Device {
     const threads = options.threads ?? 0;
-    if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
+    if (!Number.isInteger(threads) || threads > 1024 || (options.threads !== undefined && threads < 1)) {
       throw invalidArgument(
         'QUTLASS_E_ARGUMENT',
         'threads',
@@ -78,10 +78,16 @@ export class Device {
     const key = `${name}/${threads}`;
     let device = opened.get(key);
     if (!device) {
-      device = new Device(name, reason, threads);
+      device = new Device(name, threads);
       opened.set(key, device);
     }
+    if (reason !== undefined) device.#reason = reason;
     return device;
+  }
+
+  /** Why `auto` chose this device, if it did; otherwise that it was asked for. */
+  get reason(): string {
+    return this.#reason;
   }
 
   /** The stream that operations go to: the default one, or the one of the surrounding {@link Stream.run}. */
@@ -119,7 +125,8 @@ export class Device {
     }
   }
 
+  /** `cpu`, or `cpu with 1 thread(s)` if the number was asked for. */
   toString(): string {
-    return this.name;
+    return this.#threads ? `${this.name} with ${this.#threads} thread(s)` : this.name;
   }
 }

@@ -24,14 +24,14 @@ export class Graph extends Resource {
     const native = loadBinding();
     const stream = device.stream.handle;
     native.graphBegin(stream);
-    let handle: GraphHandle;
     try {
       body();
-    } finally {
-      // Also after a failure, or the stream would stay in capture.
-      handle = native.graphEnd(stream);
+    } catch (error) {
+      // Or the stream would stay in capture, and the memory of what was recorded in use.
+      native.graphDestroy(native.graphEnd(stream));
+      throw error;
     }
-    return new Graph(device, handle);
+    return new Graph(device, native.graphEnd(stream));
   }
 
   /** Number of recorded operations. */

@@ -9,6 +9,7 @@ export { Graph } from './graph.js';
 export { type LoadAttempt, type LoadReport, loadBinding } from './loader.js';
 export type {
   KernelInfo,
+  MatmulProblem,
   MemoryStats,
   NativeBinding,
   NativeDeviceInfo,
@@ -33,6 +34,7 @@ export {
 export { Resource, scope, unscoped } from './resource.js';
 export { Event, Stream } from './stream.js';
 export {
+  type DefaultDType,
   produce,
   requireSameDevice,
   shapeText,

@@ -57,6 +57,17 @@ export interface KernelInfo {
 type Operand = TensorHandle | QuantizedHandle;
 type Optional<T> = T | null;
 
+/** `qutlass_matmul_problem`. */
+export type MatmulProblem = readonly [
+  a: Operand,
+  b: Operand,
+  aRotation: Optional<RotationHandle>,
+  alpha: number,
+  alphaTensor: Optional<TensorHandle>,
+  bias: Optional<TensorHandle>,
+  out: TensorHandle,
+];
+
 /** The functions of the native addon. */
 export interface NativeBinding {
   /** Sets the class that failures are thrown as. */
@@ -143,27 +154,8 @@ export interface NativeBinding {
   quantizeInt8WithScale(stream: StreamHandle, x: TensorHandle, scale: TensorHandle, out: TensorHandle): void;
 
   kernels(): readonly KernelInfo[];
-  matmulSupported(
-    kernel: number,
-    a: Operand,
-    b: Operand,
-    aRotation: Optional<RotationHandle>,
-    alpha: number,
-    alphaTensor: Optional<TensorHandle>,
-    bias: Optional<TensorHandle>,
-    out: TensorHandle,
-  ): QutlassError | null;
-  matmul(
-    stream: StreamHandle,
-    kernel: number,
-    a: Operand,
-    b: Operand,
-    aRotation: Optional<RotationHandle>,
-    alpha: number,
-    alphaTensor: Optional<TensorHandle>,
-    bias: Optional<TensorHandle>,
-    out: TensorHandle,
-  ): void;
+  matmulSupported(kernel: number, ...problem: MatmulProblem): QutlassError | null;
+  matmul(stream: StreamHandle, kernel: number, ...problem: MatmulProblem): void;
 
   embedding(stream: StreamHandle, ids: TensorHandle, table: TensorHandle, out: TensorHandle): void;
   rmsNorm(

@@ -63,6 +63,8 @@ export function scope<T>(body: () => T extends Promise<unknown> ? never : T): T 
   keep(result, created);
   for (const resource of created) resource.dispose();
   if (result instanceof Promise) {
+    // What it meets later, with its resources gone, adds nothing to the error here.
+    result.catch(() => {});
     throw new QutlassError(
       'QUTLASS_E_ARGUMENT',
       'scope: expected a synchronous function, got one that returns a promise',

@@ -1,6 +1,6 @@
 import { Device } from './device.js';
 import { DTYPES, type DType, type FloatDType, type HostArray, isDType, isFloatDType } from './dtype.js';
-import { invalidArgument, type QutlassError } from './errors.js';
+import { invalidArgument, QutlassError } from './errors.js';
 import { loadBinding } from './loader.js';
 import type { NativeBinding, StreamHandle, TensorHandle } from './native.js';
 import { Resource } from './resource.js';
@@ -23,6 +23,17 @@ export type TensorSource =
   | Int32Array
   | Int8Array
   | Uint8Array;
+
+/** The dtype of {@link Tensor.from} unless one is given. */
+export type DefaultDType<S extends TensorSource> = S extends Uint16Array
+  ? 'bf16'
+  : S extends Int32Array
+    ? 'i32'
+    : S extends Int8Array
+      ? 'i8'
+      : S extends Uint8Array
+        ? 'u8'
+        : 'f32';
 
 /**
  * A dense, contiguous, row-major tensor in device memory.
@@ -55,33 +66,32 @@ export class Tensor<D extends DType = DType> extends Resource {
     host: NodeJS.TypedArray | null,
   ): Tensor<D> {
     const size = requireShape(shape);
-    if (!isDType(dtype)) {
-      throw invalidArgument(
-        'QUTLASS_E_DTYPE',
-        'dtype',
-        Object.keys(DTYPES).join(', '),
-        JSON.stringify(dtype),
-      );
-    }
-    const { id, bytes } = DTYPES[dtype];
+    const { id, bytes } = dtypeInfo(dtype);
     const handle = loadBinding().tensorCreate(device.handle, id, shape, size * bytes, host);
     return new Tensor(handle, dtype, Object.freeze([...shape]), device);
   }
 
   static zeros<D extends DType>(shape: readonly number[], dtype: D, device?: Device): Tensor<D> {
-    const bytes = requireShape(shape) * (DTYPES[dtype]?.bytes ?? 0);
-    return Tensor.#create(shape, dtype, device, new Uint8Array(bytes));
+    const bytes = requireShape(shape) * dtypeInfo(dtype).bytes;
+    return Tensor.#create(shape, dtype, device, hostZeros(bytes));
   }
 
   /**
-   * Copies numbers from the host, at once: inside a graph capture they are constants of the graph. Without `dtype`, arrays of numbers and Float32Array give f32, the integer arrays their
-   * own dtype, and Uint16Array (bits) bf16. Float32 data are rounded to the nearest value of a narrower float dtype.
+   * Copies numbers from the host, at once: inside a graph capture they are constants of the graph. Without `dtype`,
+   * arrays of numbers and Float32Array give f32, the integer arrays their own dtype, and Uint16Array (bits) bf16.
+   * Float32 data are rounded to the nearest value of a narrower float dtype.
    * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`
    */
-  static from<D extends DType = 'f32'>(data: TensorSource, options: TensorOptions<D>): Tensor<D> {
+  static from<D extends DType>(data: TensorSource, options: TensorOptions<D> & { dtype: D }): Tensor<D>;
+  static from<S extends TensorSource>(
+    data: S,
+    options: Omit<TensorOptions<DType>, 'dtype'>,
+  ): Tensor<DefaultDType<S>>;
+  static from(data: TensorSource, options: TensorOptions<DType>): Tensor {
     const size = requireShape(options.shape);
     const source = hostArray(data);
-    const dtype = options.dtype ?? (defaultDType(source) as D);
+    const dtype = options.dtype ?? defaultDType(source);
+    const { bytes } = dtypeInfo(dtype);
     if (source.length !== size) {
       throw invalidArgument(
         'QUTLASS_E_SHAPE',
@@ -92,16 +102,10 @@ export class Tensor<D extends DType = DType> extends Resource {
     }
     if (source instanceof Float32Array && dtype !== 'f32') {
       if (!isFloatDType(dtype)) throw wrongSource(dtype, source);
-      const wide = Tensor.from(source, { ...options, dtype: 'f32' });
-      const narrow = wide.to(dtype as FloatDType);
-      wide.dispose();
-      return narrow as Tensor<FloatDType> as Tensor<D>;
+      using wide = Tensor.from(source, { ...options, dtype: 'f32' });
+      return wide.to(dtype);
     }
-    if (
-      !isDType(dtype) ||
-      source.BYTES_PER_ELEMENT !== DTYPES[dtype].bytes ||
-      source instanceof Float32Array !== (dtype === 'f32')
-    ) {
+    if (source.BYTES_PER_ELEMENT !== bytes || source instanceof Float32Array !== (dtype === 'f32')) {
       throw wrongSource(dtype, source);
     }
     return Tensor.#create(options.shape, dtype, options.device, source);
@@ -115,7 +119,7 @@ export class Tensor<D extends DType = DType> extends Resource {
     bytes: Uint8Array,
     options: { shape: readonly number[]; dtype: D; device?: Device },
   ): Tensor<D> {
-    const expected = requireShape(options.shape) * (DTYPES[options.dtype]?.bytes ?? 0);
+    const expected = requireShape(options.shape) * dtypeInfo(options.dtype).bytes;
     if (bytes.byteLength !== expected) {
       throw invalidArgument(
         'QUTLASS_E_SHAPE',
@@ -176,10 +180,11 @@ export class Tensor<D extends DType = DType> extends Resource {
 
   /** The same bytes read as another dtype of equal width, sharing the memory. */
   bitcast<E extends DType>(dtype: E): Tensor<E> {
-    if (DTYPES[dtype].bytes !== DTYPES[this.dtype].bytes) {
+    const { id, bytes } = dtypeInfo(dtype);
+    if (bytes !== DTYPES[this.dtype].bytes) {
       throw invalidArgument('QUTLASS_E_DTYPE', 'dtype', `one of ${DTYPES[this.dtype].bytes} bytes`, dtype);
     }
-    const handle = loadBinding().tensorView(this.handle, DTYPES[dtype].id, this.shape, 0);
+    const handle = loadBinding().tensorView(this.handle, id, this.shape, 0);
     return new Tensor(handle, dtype, this.shape, this.device);
   }
 
@@ -291,6 +296,20 @@ function requireShape(shape: readonly number[]): number {
     throw invalidArgument('QUTLASS_E_SHAPE', 'shape', `1 to ${MAX_RANK} positive integers`, shapeText(shape));
   }
   return size;
+}
+
+/** The entry of a valid dtype. */
+function dtypeInfo(dtype: DType): (typeof DTYPES)[DType] {
+  if (isDType(dtype)) return DTYPES[dtype];
+  throw invalidArgument('QUTLASS_E_DTYPE', 'dtype', Object.keys(DTYPES).join(', '), JSON.stringify(dtype));
+}
+
+function hostZeros(bytes: number): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw new QutlassError('QUTLASS_E_OUT_OF_MEMORY', `out of memory: ${bytes} bytes asked for`, { cause });
+  }
 }
 
 type HostSource = Exclude<TensorSource, readonly number[]>;

@@ -1,4 +1,4 @@
-import { type KernelInfo, loadBinding, QutlassError, type Tensor } from '@qutlass/core-kernels';
+import { type Device, type KernelInfo, loadBinding, QutlassError, type Tensor } from '@qutlass/core-kernels';
 import type { Problem } from './problem.js';
 
 /** What is known of one kernel for one problem. */
@@ -14,7 +14,7 @@ export interface Candidate {
 const CPU_BANDWIDTH = 20e9;
 
 let kernels: readonly KernelInfo[] | undefined;
-const chosen = new Map<string, number>();
+const chosen = new WeakMap<Device, Map<string, number>>();
 
 /** The kernels of this library, in the order of the native registry. */
 export function kernelList(): readonly KernelInfo[] {
@@ -58,12 +58,17 @@ export function best(list: readonly Candidate[]): Candidate | undefined {
 }
 
 /**
- * The index of the kernel to run, remembered by problem.
+ * The index of the kernel to run, remembered by device and problem.
  * @throws QutlassError `QUTLASS_E_UNSUPPORTED` with each kernel's reason
  */
 export function chooseKernel(problem: Problem, out: Tensor, forced?: string): number {
   if (forced !== undefined) return kernelByName(forced).index;
-  let index = chosen.get(problem.key);
+  let remembered = chosen.get(problem.device);
+  if (!remembered) {
+    remembered = new Map();
+    chosen.set(problem.device, remembered);
+  }
+  let index = remembered.get(problem.key);
   if (index === undefined) {
     const list = candidates(problem, out);
     const winner = best(list);
@@ -72,7 +77,7 @@ export function chooseKernel(problem: Problem, out: Tensor, forced?: string): nu
       throw new QutlassError('QUTLASS_E_UNSUPPORTED', `no kernel for ${problem}:\n${reasons}`);
     }
     index = winner.kernel.index;
-    chosen.set(problem.key, index);
+    remembered.set(problem.key, index);
   }
   return index;
 }

@@ -4,6 +4,7 @@
 export * from '@qutlass/quant';
 export type { Candidate } from './choose.js';
 export {
+  type BlockScaledProduct,
   matmulInt4Bf16Tn,
   matmulInt8Bf16Tn,
   matmulMxf4Bf16Tn,

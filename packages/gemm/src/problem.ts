@@ -1,14 +1,14 @@
 import {
+  type Device,
   type FloatDType,
   invalidArgument,
   isFloatDType,
   loadBinding,
-  type QuantizedHandle,
+  type MatmulProblem,
   type RotationHandle,
   requireSameDevice,
   shapeText,
   Tensor,
-  type TensorHandle,
 } from '@qutlass/core-kernels';
 import { type Format, QuantizedTensor, type Rotation } from '@qutlass/quant';
 import { FORMAT_PAIRS, type OperandA, type OperandB } from './pairs.js';
@@ -33,7 +33,7 @@ export class Problem {
   readonly outDType: FloatDType;
   /** Leading dimensions of A and N: the shape of the result. */
   readonly outShape: readonly number[];
-  /** Equal for problems that choose the same kernel. */
+  /** Equal for problems that choose the same kernel of a device. */
   readonly key: string;
   readonly #a: OperandA;
   readonly #b: Tensor<FloatDType> | QuantizedTensor;
@@ -66,6 +66,9 @@ export class Problem {
     if (alpha instanceof Tensor && alpha.size !== 1) {
       throw invalidArgument('QUTLASS_E_SHAPE', 'alpha', 'one value', shapeText(alpha.shape));
     }
+    if (alpha instanceof Tensor && alpha.dtype !== 'f32') {
+      throw invalidArgument('QUTLASS_E_DTYPE', 'alpha', 'f32', alpha.dtype);
+    }
     this.n = n;
     this.k = k;
     this.m = aShape.reduce((x, y) => x * y, 1) / k;
@@ -90,7 +93,6 @@ export class Problem {
       n,
       k,
       this.outDType,
-      a.device.name,
     ].join('/');
   }
 
@@ -105,18 +107,19 @@ export class Problem {
     return 2 * this.m * this.n * this.k;
   }
 
-  get device() {
+  get device(): Device {
     return this.#a.device;
   }
 
   /** Why the kernel cannot run this problem, or null. The data are not read. */
   refusal(kernel: number, out: Tensor<FloatDType>): Error | null {
-    return loadBinding().matmulSupported(kernel, ...this.#arguments(out));
+    return this.#withArguments(out, (problem) => loadBinding().matmulSupported(kernel, ...problem));
   }
 
   /** Enqueues the kernel. */
   run(kernel: number, out: Tensor<FloatDType>): void {
-    loadBinding().matmul(this.device.stream.handle, kernel, ...this.#arguments(out));
+    const stream = this.device.stream.handle;
+    this.#withArguments(out, (problem) => loadBinding().matmul(stream, kernel, ...problem));
   }
 
   /** `bf16[16, 4096] x nvfp4[4096, 4096] -> bf16` */
@@ -125,27 +128,25 @@ export class Problem {
     return `${text(this.#a)} x ${text(this.#b)} -> ${this.outDType}`;
   }
 
-  #arguments(out: Tensor<FloatDType>) {
+  #withArguments<T>(out: Tensor<FloatDType>, body: (problem: MatmulProblem) => T): T {
     const { alpha, bias } = this.#options;
-    return [
-      operandHandle(this.#a, [this.m, this.k]),
-      operandHandle(this.#b, [this.n, this.k]),
+    const a = this.#a;
+    // The kernels take matrices; a view of a tensor of higher rank costs no copy.
+    using matrix = a instanceof Tensor && a.rank !== 2 ? a.reshape([this.m, this.k]) : undefined;
+    return body([
+      (matrix ?? a).handle,
+      this.#b.handle,
       this.#aRotation,
       this.#alpha,
       alpha instanceof Tensor ? alpha.handle : null,
       bias?.handle ?? null,
       out.handle,
-    ] as const;
+    ]);
   }
 }
 
 function operandKey(operand: OperandA): string {
   return operand instanceof Tensor ? operand.dtype : `${operand.format.name}:${operand.scaleLayout}`;
-}
-
-/** The kernels take matrices; a view of a tensor of higher rank costs no copy. */
-function operandHandle(operand: OperandA, shape: readonly [number, number]): TensorHandle | QuantizedHandle {
-  return operand instanceof Tensor && operand.rank !== 2 ? operand.reshape(shape).handle : operand.handle;
 }
 
 function requirePair(a: OperandA, b: Tensor<FloatDType> | QuantizedTensor): void {

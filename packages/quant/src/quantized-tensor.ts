@@ -29,7 +29,7 @@ export interface QuantizedParts<L extends ScaleLayout = ScaleLayout> {
   cols: number;
   /** [rows, cols], or [rows, cols / 2] with two 4-bit codes to a byte, low nibble first. */
   codes: Tensor<CodeDType>;
-  scales: Scales<L>;
+  scales: Scales<NoInfer<L>>;
   scaleLayout: L;
   /** As many as scales: i8 for int8, u8 for int4. */
   zeroPoints?: Tensor<'i8' | 'u8'> | undefined;

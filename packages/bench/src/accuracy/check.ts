@@ -1,5 +1,5 @@
 import { LOSS_TOLERANCE } from '../model/bundled.js';
-import type { ErrorRow, ModelRow } from '../results/schema.js';
+import type { ErrorRow, ModelRow } from '../results/types.js';
 
 /** How far a measured error is from the expected one, relative; null without an expected one. */
 export function deviation({ relativeSquaredError, expected }: ErrorRow): number | null {

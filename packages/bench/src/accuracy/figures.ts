@@ -19,7 +19,7 @@ const HEAVY_TAIL_TOLERANCE = 0.15;
  * Known relative squared errors of matrices [2048, 4096], by `format` or `format + rotation`. NVFP4 on N(0,1) is Table 1
  * of Quartet II (2026), 9.0e-3 and 7.6e-3; the others come from float64 arithmetic of an independent implementation.
  */
-const FIGURES: Readonly<Record<Distribution, Readonly<Record<string, number>>>> = {
+export const FIGURES: Readonly<Record<Distribution, Readonly<Record<string, number>>>> = {
   normal: {
     'int8-row': 7.56e-5,
     'fp8-row': 7.0e-4,

@@ -11,7 +11,7 @@ import {
 import type { Progress } from '../progress.js';
 import { DISTRIBUTIONS, type Distribution, randomMatrix } from '../random.js';
 import { errorRowName } from '../results/names.js';
-import type { ErrorRow } from '../results/schema.js';
+import type { ErrorRow } from '../results/types.js';
 import { relativeSquaredError } from '../statistics.js';
 import { figureOf } from './figures.js';
 

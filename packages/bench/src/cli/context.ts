@@ -1,7 +1,7 @@
 import { createProgress, type Progress } from '../progress.js';
 import { renderReport } from '../report/report.js';
 import { formatResults, requireWritableFolder, writeResults, writeText } from '../results/io.js';
-import type { Results } from '../results/schema.js';
+import type { Results } from '../results/types.js';
 import { renderText } from '../tables/render-text.js';
 import type { Table } from '../tables/table.js';
 import { colorsFor } from './colors.js';

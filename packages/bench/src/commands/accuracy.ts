@@ -8,7 +8,7 @@ import { bundledModel } from '../model/bundled.js';
 import { measureModel } from '../model/table.js';
 import { errorRowName, modelRowName } from '../results/names.js';
 import { runInfo } from '../results/run-info.js';
-import type { AccuracyResults } from '../results/schema.js';
+import type { AccuracyResults } from '../results/types.js';
 import { errorTables } from '../tables/error-table.js';
 import { modelTable } from '../tables/model-table.js';
 

@@ -4,7 +4,7 @@ import { type CommandContext, measured, publish } from '../cli/context.js';
 import { bundledModel } from '../model/bundled.js';
 import { measureModel } from '../model/table.js';
 import { runInfo } from '../results/run-info.js';
-import type { DemoResults, TextSample } from '../results/schema.js';
+import type { DemoResults, TextSample } from '../results/types.js';
 import { modelTable } from '../tables/model-table.js';
 
 interface DemoOptions {
@@ -29,7 +29,7 @@ export function demoCommand(context: CommandContext): Command {
       'model in Hugging Face layout (default: the small Llama of the repository)',
     )
     .option('--text <file>', 'text to evaluate on (default: held-out tokens stored with the model)')
-    .option('--prompt <text>', 'what the sample texts continue', 'def __init__(self, ')
+    .option('--prompt <text>', 'what the sample texts continue', 'def main(')
     .option('--quick', 'fewer variants')
     .option('--report <file>', 'where to write the HTML report', DEFAULT_REPORT)
     .option('--out <file>', 'also write the results as JSON to a file')

@@ -5,7 +5,7 @@ import { measureGemm } from '../gemm/measure.js';
 import { OPERANDS, parseOperands } from '../gemm/operands.js';
 import { parseShapes, QUICK_SHAPES, SHAPES } from '../gemm/shapes.js';
 import { runInfo } from '../results/run-info.js';
-import type { GemmResults } from '../results/schema.js';
+import type { GemmResults } from '../results/types.js';
 import { gemmTables } from '../tables/gemm-table.js';
 
 interface GemmCommandOptions {

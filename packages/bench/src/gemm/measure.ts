@@ -3,14 +3,14 @@ import { explain, matmul, type PreparedWeight } from '@qutlass/gemm';
 import { type QuantizedTensor, quantize } from '@qutlass/quant';
 import type { Progress } from '../progress.js';
 import { randomMatrix } from '../random.js';
-import type { GemmResults, GemmRow } from '../results/schema.js';
+import type { GemmResults, GemmRow } from '../results/types.js';
 import { type Operands, operandName } from './operands.js';
 import { type Contender, sampleInterleaved } from './sampling.js';
 import { type Shape, shapeName } from './shapes.js';
 import { type BenchWeight, lastLevelCacheBytes, WeightCopies } from './weights.js';
 
 /** Kernels whose prediction is worse than the best by more than this factor are not worth the time. */
-const WORTH_TRYING = 4;
+const WORTH_TRYING = 2;
 
 const OUTPUT = { outDType: 'f32' } as const;
 
@@ -18,7 +18,7 @@ export interface GemmOptions {
   device: Device;
   shapes: readonly Shape[];
   operands: readonly Operands[];
-  /** Names; default: those predicted to take at most four times as long as the best. */
+  /** Names; default: those predicted to take at most twice as long as the best. */
   kernels?: readonly string[] | undefined;
   rounds: number;
   sampleSeconds: number;

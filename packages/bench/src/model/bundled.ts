@@ -1,20 +1,25 @@
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QutlassError } from '@qutlass/core-kernels';
 
 const NAME = 'tiny-llama';
+
+/** As far up from src/model as from dist, but for one folder. */
+const PLACES = ['../../../testdata/models', '../../../../testdata/models'];
+
+function findBundled(): string | undefined {
+  const paths = PLACES.map((folder) => fileURLToPath(new URL(`${folder}/${NAME}`, import.meta.url)));
+  return paths.find((path) => existsSync(path));
+}
 
 /**
  * The small Llama of the repository, for a command that was given no model.
  * @throws QutlassError `QUTLASS_E_CHECKPOINT` outside of the repository, where it does not come along
  */
 export function bundledModel(): string {
-  // As far up from src/model as from a chunk of dist, but for one folder.
-  const found = ['../../../testdata/models', '../../../../testdata/models']
-    .map((folder) => fileURLToPath(new URL(`${folder}/${NAME}`, import.meta.url)))
-    .find((path) => existsSync(path));
-  if (found) return found;
+  const path = findBundled();
+  if (path !== undefined) return path;
   throw new QutlassError(
     'QUTLASS_E_CHECKPOINT',
     `model: the bundled ${NAME} is part of the repository only; pass a directory with --model`,
@@ -35,7 +40,7 @@ const BUNDLED_LOSSES: Readonly<Record<string, number>> = {
 /** A share of what the 4-bit formats cost, and far above what the order of float32 sums changes. */
 export const LOSS_TOLERANCE = 0.004;
 
-/** The loss that the model in this directory should have as the named variant; null if none is known. */
+/** The loss on its held-out tokens that the model in this directory should have as the named variant, if one is known. */
 export function expectedLoss(directory: string, variant: string): number | null {
-  return basename(directory) === NAME ? (BUNDLED_LOSSES[variant] ?? null) : null;
+  return resolve(directory) === findBundled() ? (BUNDLED_LOSSES[variant] ?? null) : null;
 }

@@ -1,9 +1,8 @@
 import { type Device, invalidArgument } from '@qutlass/core-kernels';
 import { evaluate, Linear, Llama, QuantLinear, quantizeModel } from '@qutlass/layers';
-import type { ModelRow, TextSample } from '../results/schema.js';
+import type { ModelRow, TextSample } from '../results/types.js';
 import { type Spread, summarize } from '../statistics.js';
-import { expectedLoss } from './bundled.js';
-import { type Variant, variantName } from './variants.js';
+import type { Variant } from './variants.js';
 
 /** Tokens of the context before decoding is timed. */
 const CONTEXT = 32;
@@ -26,16 +25,23 @@ export interface Measurement {
   sample?: TextSample;
 }
 
+/** What earlier measurements and other implementations say. */
+export interface KnownLosses {
+  /** Of the unquantized model; null if this is it. */
+  unquantized: number | null;
+  /** Of this variant. */
+  expected: number | null;
+}
+
 /**
  * Loads the model, quantizes it as the variant says, and measures loss and speed.
- * @param denseLoss The loss before quantizing; default: the one that is measured.
  * @throws QutlassError `QUTLASS_E_CHECKPOINT`; `QUTLASS_E_ARGUMENT` if the checkpoint is quantized already
  */
 export async function measureVariant(
   directory: string,
   variant: Variant,
   { device, ids, window, decode, sample, signal, onProgress }: MeasureOptions,
-  denseLoss?: number,
+  known: KnownLosses,
 ): Promise<Measurement> {
   const abort = signal ? { signal } : {};
   using model = await Llama.load(directory, { device });
@@ -59,8 +65,8 @@ export async function measureVariant(
     bytes: model.byteLength,
     loss,
     perplexity,
-    lossIncrease: loss - (denseLoss ?? loss),
-    expectedLoss: expectedLoss(directory, variantName(variant)),
+    lossIncrease: loss - (known.unquantized ?? loss),
+    expectedLoss: known.expected,
     tokensPerSecond: await decodeSpeed(model, ids, decode, signal),
   };
   if (!sample || !model.tokenizer) return { row };

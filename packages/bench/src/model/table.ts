@@ -2,7 +2,8 @@ import { basename } from 'node:path';
 import type { Device } from '@qutlass/core-kernels';
 import { readLlamaConfig } from '@qutlass/layers';
 import type { Progress } from '../progress.js';
-import type { EvaluatedModel, ModelRow, TextSample } from '../results/schema.js';
+import type { EvaluatedModel, ModelRow, TextSample } from '../results/types.js';
+import { expectedLoss } from './bundled.js';
 import { heldOutIds } from './held-out.js';
 import { measureVariant } from './measure.js';
 import { QUICK_VARIANTS, VARIANTS, variantName } from './variants.js';
@@ -41,7 +42,8 @@ export async function measureModel(options: ModelTableOptions): Promise<ModelTab
   const rows: ModelRow[] = [];
   const samples: TextSample[] = [];
   for (const [index, variant] of variants.entries()) {
-    progress?.step(`${index + 1}/${variants.length} ${variantName(variant)}`);
+    const name = variantName(variant);
+    progress?.step(`${index + 1}/${variants.length} ${name}`);
     const { row, sample } = await measureVariant(
       directory,
       variant,
@@ -52,9 +54,12 @@ export async function measureModel(options: ModelTableOptions): Promise<ModelTab
         decode: quick ? { rounds: 3, tokens: 32 } : { rounds: 5, tokens: 64 },
         onProgress: (text) => progress?.detail(text),
         ...(signal && { signal }),
-        ...(prompt !== undefined && showsText(variantName(variant)) && { sample: { prompt, tokens: 80 } }),
+        ...(prompt !== undefined && showsText(name) && { sample: { prompt, tokens: 80 } }),
       },
-      rows[0]?.loss,
+      {
+        unquantized: rows[0]?.loss ?? null,
+        expected: textFile === undefined ? expectedLoss(directory, name) : null,
+      },
     );
     rows.push(row);
     if (sample) samples.push(sample);

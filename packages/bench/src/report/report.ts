@@ -1,10 +1,12 @@
-import type { AccuracyResults, DemoResults, GemmResults, Results } from '../results/schema.js';
+import type { AccuracyResults, DemoResults, GemmResults, Results } from '../results/types.js';
 import { errorTables } from '../tables/error-table.js';
 import { gemmTables } from '../tables/gemm-table.js';
 import { modelTable } from '../tables/model-table.js';
 import type { Cell, Table } from '../tables/table.js';
 import { Html, html } from './html.js';
-import { errorPlot, gemmPlot, lossPlot, perplexityPlot, speedPlot } from './plots.js';
+import { errorPlot } from './plots/error-plot.js';
+import { gemmPlot } from './plots/gemm-plot.js';
+import { lossPlot, perplexityPlot, speedPlot } from './plots/model-plots.js';
 import { STYLE } from './style.js';
 
 const TITLES: Readonly<Record<Results['suite'], string>> = {
@@ -59,7 +61,7 @@ function modelSections({ model, rows }: DemoResults | AccuracyResults): readonly
   return [
     chart(
       'Perplexity and size',
-      'Down and to the left is better. The best variant of each kind is named.',
+      'Down and to the left is better; the dashed line is the unquantized model. Point at a mark for its name.',
       perplexityPlot(rows),
     ),
     chart(
@@ -115,5 +117,5 @@ function tableSection({ title, columns, rows, note }: Table): Html {
 <div class="wide"><table><thead><tr>${head}</tr></thead><tbody>
 ${body}
 </tbody></table></div>
-<p class="note">${note ?? ''}</p></section>`;
+${note === undefined ? html`` : html`<p class="note">${note}</p>`}</section>`;
 }

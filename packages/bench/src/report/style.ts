@@ -37,6 +37,8 @@ dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
 .chart svg { --plot-background: var(--ground); max-width: 100%; height: auto; }
+.chart > div { font-size: 12px; min-height: 26px; margin-bottom: 0; }
+.panels { display: flex; flex-wrap: wrap; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .8125rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th { text-align: left; border-bottom: 1px solid var(--line); font-weight: 600; }

@@ -1,7 +1,8 @@
 import { access, constants, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { invalidArgument } from '@qutlass/core-kernels';
-import { type Results, resultsSchema } from './schema.js';
+import { resultsSchema } from './schema.js';
+import type { Results } from './types.js';
 
 /** @throws QutlassError `QUTLASS_E_ARGUMENT` naming the first field that is wrong */
 export function parseResults(value: unknown, source: string): Results {

@@ -1,4 +1,4 @@
-import type { ErrorRow, ModelRow } from './schema.js';
+import type { ErrorRow, ModelRow } from './types.js';
 
 /** `nvfp4`, `nvfp4 + hadamard(16)`, `int8-row x int4-g128` with activations first. */
 export function productName(weights: string, activations: string | null, rotation: string | null): string {

@@ -5,7 +5,7 @@ import { cpus, totalmem } from 'node:os';
 import { dirname, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { type Device, loadBinding } from '@qutlass/core-kernels';
-import { type RunInfo, SCHEMA_VERSION } from './schema.js';
+import type { RunInfo } from './types.js';
 
 const PACKAGES = ['core-kernels', 'quant', 'gemm', 'layers', 'bench'].map((name) => `@qutlass/${name}`);
 const require = createRequire(import.meta.url);
@@ -14,7 +14,7 @@ const require = createRequire(import.meta.url);
 export async function runInfo(device: Device): Promise<RunInfo> {
   const { name, isa, threads } = device.info;
   return {
-    schemaVersion: SCHEMA_VERSION,
+    schemaVersion: 1,
     machine: { cpu: cpus()[0]?.model ?? name, isa, threads, memoryBytes: totalmem() },
     node: process.version,
     packages: packageVersions(),

@@ -1,5 +1,5 @@
 import { deviation, isErrorOff } from '../accuracy/check.js';
-import type { ErrorRow } from '../results/schema.js';
+import type { ErrorRow } from '../results/types.js';
 import { formatScientific, formatSigned } from './format.js';
 import { type Cell, type ColumnOf, type Table, tableOf } from './table.js';
 

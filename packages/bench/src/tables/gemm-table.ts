@@ -1,4 +1,4 @@
-import type { GemmResults, GemmRow } from '../results/schema.js';
+import type { GemmResults, GemmRow } from '../results/types.js';
 import { formatSeconds, formatSpread } from './format.js';
 import { type Cell, type ColumnOf, type Table, tableOf } from './table.js';
 
@@ -16,7 +16,7 @@ export function gemmTables({ rows, settings }: GemmResults): Table[] {
     `Median of ${settings.rounds} interleaved rounds ± half the range of 80 % of them. Cold: weights in turn, beyond the ` +
     `${cache} MiB cache. vs f32: time of the dense f32 kernel in the same rounds over that of this one; the row f32 x f32 ` +
     'is a control. * the kernel that the library chooses.';
-  return shapes.map((shape) => {
+  return shapes.map((shape, index) => {
     const own = rows.filter((row) => shapeOf(row) === shape);
     const pairs = own
       .filter(({ cache }) => cache === 'cold')
@@ -24,7 +24,8 @@ export function gemmTables({ rows, settings }: GemmResults): Table[] {
         cold,
         hot: own.find((row) => row.cache === 'hot' && sameProduct(row, cold)) ?? cold,
       }));
-    return tableOf(`M x N x K = ${shape}`, pairs, COLUMNS, note);
+    // The same words hold for all tables.
+    return tableOf(`M x N x K = ${shape}`, pairs, COLUMNS, index === shapes.length - 1 ? note : undefined);
   });
 }
 

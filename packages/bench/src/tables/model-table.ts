@@ -1,5 +1,5 @@
 import { isLossOff } from '../accuracy/check.js';
-import type { EvaluatedModel, ModelRow } from '../results/schema.js';
+import type { EvaluatedModel, ModelRow } from '../results/types.js';
 import { formatMegabytes, formatSigned, formatSpread } from './format.js';
 import { type ColumnOf, type Table, tableOf } from './table.js';
 

@@ -1,9 +1,9 @@
 // The loops around a tile of sums, for kernels that read both operands through packed panels.
 //
-// K is cut into blocks. A is packed once into panels of kPanelA rows, all blocks of it. The threads then take tiles of
-// D; for each block, a thread packs the tile's part of B, one panel of kPanelB rows that stays in its caches, and
-// multiplies it with every panel of A. Sums go from block to block in double, in the order of K, so the
-// result depends neither on the tiles nor on the threads.
+// K is cut into blocks. A is packed once into panels of kPanelA rows, all blocks of it. The threads then take
+// tiles of D; for each block, a thread packs the tile's part of B, one panel of kPanelB rows that stays in
+// its caches, and multiplies it with every panel of A. Sums go from block to block in double, in the order of
+// K, so the result depends neither on the tiles nor on the threads.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,9 @@ struct TileShape {
   int64_t b_panels;
 };
 
-// As large as leaves several tiles to each thread: a large tile packs B less often. 86 panels of A, 516 rows, make the
-// packing of B less than a hundredth of the work; 4 of B keep the sums of a tile in the second-level cache.
+// As large as leaves several tiles to each thread: a large tile packs B less often. 86 panels of A, 516 rows,
+// make the packing of B less than a hundredth of the work; 4 of B keep the sums of a tile in the second-level
+// cache.
 inline TileShape choose_tile(int64_t a_panels, int64_t b_panels, int64_t threads) {
   TileShape tile{std::min<int64_t>(a_panels, 86), std::min<int64_t>(b_panels, 4)};
   const auto too_few = [&] {
@@ -42,9 +43,9 @@ inline TileShape choose_tile(int64_t a_panels, int64_t b_panels, int64_t threads
 // A Gemm has
 //   int64_t blocks() const                                           blocks of K
 //   int64_t panel_bytes(int64_t block, int width) const              size of a packed panel of `width` rows
-//   void pack_a(int64_t block, int64_t row, void* panel) const       packs rows [row, row + kPanelA), zeros beyond M
-//   void pack_b(int64_t block, int64_t row, void* panel) const       the same for B
-//   void multiply(int64_t block, const void* a, const void* b, double* c) const      c[kPanelA][kPanelB] += a b^T
+//   void pack_a(int64_t block, int64_t row, void* panel) const       packs rows [row, row + kPanelA), zeros
+//   beyond M void pack_b(int64_t block, int64_t row, void* panel) const       the same for B void
+//   multiply(int64_t block, const void* a, const void* b, double* c) const      c[kPanelA][kPanelB] += a b^T
 template <typename Gemm>
 class BlockedGemm {
  public:
@@ -62,18 +63,22 @@ class BlockedGemm {
     // Packed A is limited to what is still small beside the operands of a model.
     constexpr int64_t kPackedBytes = int64_t{64} << 20;
     const int64_t panels = ceil_div(m_, kPanelA);
-    const int64_t per_pass = std::clamp<int64_t>(kPackedBytes / a_panel_bytes_, std::min<int64_t>(panels, 16), panels);
+    const int64_t per_pass =
+        std::clamp<int64_t>(kPackedBytes / a_panel_bytes_, std::min<int64_t>(panels, 16), panels);
     const Scratch packed(context_.memory, static_cast<size_t>(per_pass * a_panel_bytes_));
     a_ = packed.as<uint8_t>();
-    for (int64_t first = 0; first < panels; first += per_pass) run_pass(first, std::min(per_pass, panels - first));
+    for (int64_t first = 0; first < panels; first += per_pass)
+      run_pass(first, std::min(per_pass, panels - first));
   }
 
  private:
   static int64_t aligned(int64_t bytes) { return ceil_div(bytes, 64) * 64; }
 
-  // Panel `panel` of the pass, which has `panels` of them. Panels of one block lie together, in the order of reading.
+  // Panel `panel` of the pass, which has `panels` of them. Panels of one block lie together, in the order of
+  // reading.
   uint8_t* a_panel(int64_t block, int64_t panel, int64_t panels) const {
-    return a_ + a_offsets_[static_cast<size_t>(block)] * panels + a_bytes_[static_cast<size_t>(block)] * panel;
+    return a_ + a_offsets_[static_cast<size_t>(block)] * panels +
+           a_bytes_[static_cast<size_t>(block)] * panel;
   }
 
   void run_pass(int64_t first_panel, int64_t panels) {
@@ -89,11 +94,14 @@ class BlockedGemm {
     const int64_t tiles_a = ceil_div(panels, tile.a_panels), tiles_b = ceil_div(b_panels, tile.b_panels);
     context_.threads.parallel_for(tiles_a * tiles_b, 1, [&](int64_t begin, int64_t end) {
       const Scratch b_panel(context_.memory, static_cast<size_t>(b_bytes_));
-      const Scratch sums(context_.memory, static_cast<size_t>(tile.a_panels * tile.b_panels * kTileSums) * sizeof(double));
+      const Scratch sums(context_.memory,
+                         static_cast<size_t>(tile.a_panels * tile.b_panels * kTileSums) * sizeof(double));
       for (int64_t i = begin; i < end; ++i) {
         const int64_t a_first = i / tiles_b * tile.a_panels, b_first = i % tiles_b * tile.b_panels;
-        const TileShape size{std::min(tile.a_panels, panels - a_first), std::min(tile.b_panels, b_panels - b_first)};
-        std::memset(sums.as<void>(), 0, static_cast<size_t>(size.a_panels * size.b_panels * kTileSums) * sizeof(double));
+        const TileShape size{std::min(tile.a_panels, panels - a_first),
+                             std::min(tile.b_panels, b_panels - b_first)};
+        std::memset(sums.as<void>(), 0,
+                    static_cast<size_t>(size.a_panels * size.b_panels * kTileSums) * sizeof(double));
         for (int64_t block = 0; block < blocks; ++block) {
           for (int64_t p = 0; p < size.b_panels; ++p) {
             gemm_.pack_b(block, (b_first + p) * kPanelB, b_panel.as<void>());

@@ -53,13 +53,13 @@ constexpr ByteTables kUInt4 = split({0x0000, 0x3F80, 0x4000, 0x4040, 0x4080, 0x4
                                      0x4100, 0x4110, 0x4120, 0x4130, 0x4140, 0x4150, 0x4160, 0x4170});
 
 __m256i lookup(const uint8_t (&table)[16], __m256i indices) {
-  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table))),
-                             indices);
+  return _mm256_shuffle_epi8(
+      _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table))), indices);
 }
 
 Floats lookup_floats(const ByteTables& tables, const uint8_t* codes) {
-  // Interleaving works within halves of a register and would leave the numbers out of order, so the bytes are put in
-  // the order that it undoes.
+  // Interleaving works within halves of a register and would leave the numbers out of order, so the bytes are
+  // put in the order that it undoes.
   const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
   const __m256i indices = nibbles(_mm_shuffle_epi8(load16(codes), order));
   const __m256i low = lookup(tables.low, indices), high = lookup(tables.high, indices);
@@ -118,7 +118,8 @@ struct NF4 {
   static __m256 eight(const uint8_t* codes, const float* table) {
     int32_t packed;
     std::memcpy(&packed, codes, sizeof packed);
-    const __m256i indices = _mm256_srlv_epi32(_mm256_set1_epi32(packed), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+    const __m256i indices =
+        _mm256_srlv_epi32(_mm256_set1_epi32(packed), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
     // A permutation reads the low three bits of an index, the blend, by the sign, its fourth.
     return _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_loadu_ps(table), indices),
                             _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), indices),
@@ -139,7 +140,8 @@ struct E5M2 {
   }
 };
 
-// An e4m3 number moved into the fields of f16 is worth 2^-8 of it, subnormal numbers included; its NaN becomes one.
+// An e4m3 number moved into the fields of f16 is worth 2^-8 of it, subnormal numbers included; its NaN
+// becomes one.
 struct E4M3 {
   static constexpr int bits = 8;
   static Floats floats(const uint8_t* codes, const float*) {
@@ -173,13 +175,13 @@ struct E8M0 {
     const __m256i highest_fraction = _mm256_set1_epi32(0x00400000);
     const __m256i exponent = _mm256_slli_epi32(_mm256_cvtepu8_epi32(load8(codes)), 23);
     const __m256i is_nan = _mm256_cmpeq_epi32(exponent, _mm256_set1_epi32(0x7F800000));
-    return _mm256_castsi256_ps(
-        _mm256_or_si256(_mm256_max_epi32(exponent, highest_fraction), _mm256_and_si256(is_nan, highest_fraction)));
+    return _mm256_castsi256_ps(_mm256_or_si256(_mm256_max_epi32(exponent, highest_fraction),
+                                               _mm256_and_si256(is_nan, highest_fraction)));
   }
 };
 
-// Calls decode_step(codes, group of the first 16, group of the last 16, target) for every 32 elements. Groups hold at
-// least 16, so there are no more than these two.
+// Calls decode_step(codes, group of the first 16, group of the last 16, target) for every 32 elements. Groups
+// hold at least 16, so there are no more than these two.
 template <typename Element, typename Number, typename DecodeStep>
 void for_each_step(const GroupedCodes& in, Number* out, DecodeStep&& decode_step) {
   const uint8_t* codes = in.codes + in.begin / 8 * Element::bits;
@@ -197,17 +199,20 @@ void for_each_step(const GroupedCodes& in, Number* out, DecodeStep&& decode_step
   }
 }
 
-// `in` is passed by value: vector stores may alias anything, and would have a struct in memory read again every step.
+// `in` is passed by value: vector stores may alias anything, and would have a struct in memory read again
+// every step.
 template <typename Element, bool kZeros>
 void decode_as(const GroupedCodes in, float* out) {
   for_each_step<Element>(in, out, [&](const uint8_t* codes, int64_t first, int64_t second, float* target) {
     Floats x = Element::floats(codes, in.table);
     if constexpr (kZeros) {
-      const __m256 zero0 = _mm256_broadcast_ss(in.zeros + first), zero1 = _mm256_broadcast_ss(in.zeros + second);
+      const __m256 zero0 = _mm256_broadcast_ss(in.zeros + first),
+                   zero1 = _mm256_broadcast_ss(in.zeros + second);
       x = {_mm256_sub_ps(x.x0, zero0), _mm256_sub_ps(x.x1, zero0), _mm256_sub_ps(x.x2, zero1),
            _mm256_sub_ps(x.x3, zero1)};
     }
-    const __m256 scale0 = _mm256_broadcast_ss(in.scales + first), scale1 = _mm256_broadcast_ss(in.scales + second);
+    const __m256 scale0 = _mm256_broadcast_ss(in.scales + first),
+                 scale1 = _mm256_broadcast_ss(in.scales + second);
     _mm256_storeu_ps(target, _mm256_mul_ps(x.x0, scale0));
     _mm256_storeu_ps(target + 8, _mm256_mul_ps(x.x1, scale0));
     _mm256_storeu_ps(target + 16, _mm256_mul_ps(x.x2, scale1));
@@ -260,7 +265,8 @@ void decode(const GroupedCodes& codes, float* out) {
     case QUTLASS_E4M3: return decode_as<E4M3, false>(codes, out);
     case QUTLASS_E5M2: return decode_as<E5M2, false>(codes, out);
     case QUTLASS_E8M0: return decode_as<E8M0, false>(codes, out);
-    case QUTLASS_INT8: return codes.zeros ? decode_as<Int8, true>(codes, out) : decode_as<Int8, false>(codes, out);
+    case QUTLASS_INT8:
+      return codes.zeros ? decode_as<Int8, true>(codes, out) : decode_as<Int8, false>(codes, out);
     case QUTLASS_INT4: return decode_as<Int4, false>(codes, out);
     case QUTLASS_UINT4: return decode_as<UInt4, true>(codes, out);
     default: return decode_as<NF4, false>(codes, out);
@@ -270,7 +276,8 @@ void decode(const GroupedCodes& codes, float* out) {
 void decode_integers(const GroupedCodes& codes, int16_t* out) {
   switch (codes.element) {
     case QUTLASS_INT8:
-      return codes.zeros ? decode_integers_as<Int8, true>(codes, out) : decode_integers_as<Int8, false>(codes, out);
+      return codes.zeros ? decode_integers_as<Int8, true>(codes, out)
+                         : decode_integers_as<Int8, false>(codes, out);
     case QUTLASS_INT4: return decode_integers_as<Int4, false>(codes, out);
     default: return decode_integers_as<UInt4, true>(codes, out);
   }

@@ -16,7 +16,10 @@ constexpr int64_t kMaxDotRows = 8;
 class GemmF32 {
  public:
   GemmF32(const Primitives& primitives, const qutlass_matmul_problem& problem)
-      : primitives_(primitives), a_(primitives, problem.a), b_(primitives, problem.b), k_(operand_cols(problem.a)) {}
+      : primitives_(primitives),
+        a_(primitives, problem.a),
+        b_(primitives, problem.b),
+        k_(operand_cols(problem.a)) {}
 
   int64_t blocks() const { return ceil_div(k_, kBlockF32); }
   int64_t panel_bytes(int64_t block, int width) const {
@@ -25,7 +28,8 @@ class GemmF32 {
   void pack_a(int64_t block, int64_t row, void* panel) const { pack<kPanelA>(a_, block, row, panel); }
   void pack_b(int64_t block, int64_t row, void* panel) const { pack<kPanelB>(b_, block, row, panel); }
   void multiply(int64_t block, const void* a, const void* b, double* c) const {
-    primitives_.multiply_f32(end(block) - begin(block), static_cast<const float*>(a), static_cast<const float*>(b), c);
+    primitives_.multiply_f32(end(block) - begin(block), static_cast<const float*>(a),
+                             static_cast<const float*>(b), c);
   }
 
  private:
@@ -38,7 +42,8 @@ class GemmF32 {
     float buffer[kWidth][kBlockF32];
     const void* rows[kWidth];
     for (int i = 0; i < kWidth; ++i) {
-      rows[i] = row + i < operand.rows() ? operand.values(row + i, begin(block), end(block), buffer[i]) : kZeros;
+      rows[i] =
+          row + i < operand.rows() ? operand.values(row + i, begin(block), end(block), buffer[i]) : kZeros;
       operand.prefetch(row + i, end(block), end(block) + kBlockF32);
     }
     primitives_.interleave(rows, kWidth, end(block) - begin(block), panel);
@@ -50,8 +55,8 @@ class GemmF32 {
   int64_t k_;
 };
 
-// M of a few rows: every row of B is decoded piece by piece, and each piece multiplied with all rows of A while it is
-// in the first-level cache.
+// M of a few rows: every row of B is decoded piece by piece, and each piece multiplied with all rows of A
+// while it is in the first-level cache.
 void matmul_rows(Context& context, const qutlass_matmul_problem& problem, const Primitives& primitives) {
   const int64_t m = operand_rows(problem.a), n = operand_rows(problem.b), k = operand_cols(problem.a);
   const OperandReader a_reader(primitives, problem.a), b_reader(primitives, problem.b);
@@ -64,7 +69,8 @@ void matmul_rows(Context& context, const qutlass_matmul_problem& problem, const 
   const int64_t piece = std::min<int64_t>(OperandReader::kMaxCount, 4096 / m / 128 * 128);
   for (int64_t row = 0; row < m && !in_place; ++row) {
     for (int64_t begin = 0; begin < k; begin += OperandReader::kMaxCount) {
-      a_reader.values(row, begin, std::min(begin + OperandReader::kMaxCount, k), decoded.as<float>() + row * k + begin);
+      a_reader.values(row, begin, std::min(begin + OperandReader::kMaxCount, k),
+                      decoded.as<float>() + row * k + begin);
     }
   }
 

@@ -16,8 +16,9 @@ constexpr int64_t kMaxDotRows = 4;
 // Pairs of elements in a block; an odd last element, which only a group of the whole row can have, is padded.
 constexpr int64_t kBlockPairs = kBlockI32 / 2;
 
-// K in segments that lie in one group of A and one of B, and blocks of whole segments. Groups are 32, 64, 128 or the
-// whole row, so all segments but the last are equal, and the last one is shorter only in a group of the whole row.
+// K in segments that lie in one group of A and one of B, and blocks of whole segments. Groups are 32, 64, 128
+// or the whole row, so all segments but the last are equal, and the last one is shorter only in a group of
+// the whole row.
 class Segments {
  public:
   explicit Segments(int64_t k, int64_t a_group, int64_t b_group)
@@ -41,8 +42,8 @@ class Segments {
 };
 
 // The scale of every segment of a block of one row, `stride` apart.
-void segment_scales(const OperandReader& operand, const Segments& segments, int64_t block, int64_t row, double* out,
-                    int64_t stride) {
+void segment_scales(const OperandReader& operand, const Segments& segments, int64_t block, int64_t row,
+                    double* out, int64_t stride) {
   float scales[kBlockI32];
   const int64_t group = operand.group(), first = segments.begin(block) / group;
   operand.scales(row, first, ceil_div(segments.end(block), group), scales);
@@ -54,7 +55,8 @@ void segment_scales(const OperandReader& operand, const Segments& segments, int6
 }
 
 // A block of one row as pairs of int16.
-void block_integers(const OperandReader& operand, const Segments& segments, int64_t block, int64_t row, int16_t* out) {
+void block_integers(const OperandReader& operand, const Segments& segments, int64_t block, int64_t row,
+                    int16_t* out) {
   const int64_t begin = segments.begin(block), end = segments.end(block);
   operand.integers(row, begin, end, out);
   if ((end - begin) % 2 != 0) out[end - begin] = 0;
@@ -64,12 +66,15 @@ void block_integers(const OperandReader& operand, const Segments& segments, int6
 class GemmI32 {
  public:
   GemmI32(const Primitives& primitives, const qutlass_matmul_problem& problem)
-      : primitives_(primitives), a_(primitives, problem.a), b_(primitives, problem.b),
+      : primitives_(primitives),
+        a_(primitives, problem.a),
+        b_(primitives, problem.b),
         segments_(operand_cols(problem.a), a_.group(), b_.group()) {}
 
   int64_t blocks() const { return segments_.blocks(); }
   int64_t panel_bytes(int64_t block, int width) const {
-    return width * (segments_.count(block) * static_cast<int64_t>(sizeof(double)) + segments_.pairs(block) * 4);
+    return width *
+           (segments_.count(block) * static_cast<int64_t>(sizeof(double)) + segments_.pairs(block) * 4);
   }
   void pack_a(int64_t block, int64_t row, void* panel) const { pack<kPanelA>(a_, block, row, panel); }
   void pack_b(int64_t block, int64_t row, void* panel) const { pack<kPanelB>(b_, block, row, panel); }
@@ -123,7 +128,9 @@ void matmul_rows(Context& context, const qutlass_matmul_problem& problem, const 
   const auto a_integers = [&](int64_t row, int64_t block) {
     return integers.as<int16_t>() + (row * blocks + block) * kBlockPairs * 2;
   };
-  const auto a_scales = [&](int64_t row, int64_t block) { return scales.as<double>() + (row * blocks + block) * per_block; };
+  const auto a_scales = [&](int64_t row, int64_t block) {
+    return scales.as<double>() + (row * blocks + block) * per_block;
+  };
   for (int64_t row = 0; row < m; ++row) {
     for (int64_t block = 0; block < blocks; ++block) {
       block_integers(a, segments, block, row, a_integers(row, block));

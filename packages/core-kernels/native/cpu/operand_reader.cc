@@ -25,7 +25,8 @@ OperandReader::OperandReader(const Primitives& primitives, const qutlass_operand
     : primitives_(primitives), operand_(operand), rows_(operand_rows(operand)), cols_(operand_cols(operand)) {
   const qutlass_quantized& q = operand.quantized;
   data_ = static_cast<const uint8_t*>(operand.is_quantized ? q.codes : operand.dense.data);
-  bits_ = operand.is_quantized ? element_storage_bits(q.format.element) : 8 * dtype_bytes(operand.dense.dtype);
+  bits_ =
+      operand.is_quantized ? element_storage_bits(q.format.element) : 8 * dtype_bytes(operand.dense.dtype);
   group_ = operand.is_quantized ? group_cols(q) : cols_;
   group_rows_ = operand.is_quantized ? group_rows(q) : 1;
   groups_ = ceil_div(cols_, group_);

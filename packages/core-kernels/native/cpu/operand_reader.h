@@ -19,15 +19,15 @@ class OperandReader {
   // Elements per group along a row; a dense row is one group.
   int64_t group() const { return group_; }
 
-  // Elements [begin, end) of a row before the division by the global scale, as float32: in place where the operand
-  // holds float32, else in `buffer`.
+  // Elements [begin, end) of a row before the division by the global scale, as float32: in place where the
+  // operand holds float32, else in `buffer`.
   const float* values(int64_t row, int64_t begin, int64_t end, float* buffer) const;
   // As values, codes less zero points of an integer format.
   void integers(int64_t row, int64_t begin, int64_t end, int16_t* out) const;
   // The scales of the groups [begin, end) of a row of a quantized operand.
   void scales(int64_t row, int64_t begin, int64_t end, float* out) const;
-  // Fetches elements [begin, end) of a row, as far as they exist, to be read soon. Rows of a matrix lie so far apart
-  // that hardware does not foresee the step from one to the next.
+  // Fetches elements [begin, end) of a row, as far as they exist, to be read soon. Rows of a matrix lie so
+  // far apart that hardware does not foresee the step from one to the next.
   void prefetch(int64_t row, int64_t begin, int64_t end) const;
 
  private:

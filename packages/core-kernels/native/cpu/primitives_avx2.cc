@@ -34,7 +34,8 @@ void transpose8(const float* const* rows, int64_t at, __m256* out) {
   }
 }
 
-// Eight words are stored for six: the two too many are overwritten by the next six, and the last are made one by one.
+// Eight words are stored for six: the two too many are overwritten by the next six, and the last are made one
+// by one.
 void interleave_a(const float* const* rows, int64_t count, float* out) {
   static_assert(kPanelA == 6);
   const float* padded[8] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[5], rows[5]};
@@ -72,8 +73,8 @@ void interleave(const void* const* rows, int width, int64_t count, void* out) {
 
 // ---- tiles ----
 
-// Written out rather than looped: GCC unrolls a loop only after it has decided that an array indexed by it lives in
-// memory, and the sums have to live in registers.
+// Written out rather than looped: GCC unrolls a loop only after it has decided that an array indexed by it
+// lives in memory, and the sums have to live in registers.
 template <typename Body>
 [[gnu::always_inline]] inline void for_each_row(Body body) {
   static_assert(kPanelA == 6);
@@ -103,7 +104,9 @@ void multiply_f32(int64_t count, const float* a, const float* b, double* c) {
   });
 }
 
-__m256i load_pairs(const int16_t* pairs) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs)); }
+__m256i load_pairs(const int16_t* pairs) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs));
+}
 
 __m256i broadcast_pair(const int16_t* pair) {
   int32_t word;
@@ -111,8 +114,8 @@ __m256i broadcast_pair(const int16_t* pair) {
   return _mm256_set1_epi32(word);
 }
 
-void add_segment(int64_t pairs, const int16_t* a, const double* a_scales, const int16_t* b, const double* b_scales,
-                 double* c) {
+void add_segment(int64_t pairs, const int16_t* a, const double* a_scales, const int16_t* b,
+                 const double* b_scales, double* c) {
   __m256i left[kPanelA], right[kPanelA];
   for_each_row([&](int i) { left[i] = right[i] = _mm256_setzero_si256(); });
   for (int64_t k = 0; k < pairs; ++k, a += 2 * kPanelA, b += 2 * kPanelB) {
@@ -141,8 +144,8 @@ void add_segment(int64_t pairs, const int16_t* a, const double* a_scales, const 
   });
 }
 
-void multiply_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_t* a, const double* a_scales,
-                  const int16_t* b, const double* b_scales, double* c) {
+void multiply_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_t* a,
+                  const double* a_scales, const int16_t* b, const double* b_scales, double* c) {
   for (; segments > 1; --segments) {
     add_segment(pairs, a, a_scales, b, b_scales, c);
     a += pairs * 2 * kPanelA;
@@ -194,8 +197,10 @@ void dot_rows(const float* a, int64_t lda, const float* b, int64_t count, double
   }
 }
 
-void dot_f32(int64_t rows, const float* a, int64_t lda, const float* b, int64_t count, double* sums, int64_t stride) {
-  for (; rows >= 4; rows -= 4, a += 4 * lda, sums += 4 * stride) dot_rows<4, 2>(a, lda, b, count, sums, stride);
+void dot_f32(int64_t rows, const float* a, int64_t lda, const float* b, int64_t count, double* sums,
+             int64_t stride) {
+  for (; rows >= 4; rows -= 4, a += 4 * lda, sums += 4 * stride)
+    dot_rows<4, 2>(a, lda, b, count, sums, stride);
   switch (rows) {
     case 3: return dot_rows<3, 2>(a, lda, b, count, sums, stride);
     case 2: return dot_rows<2, 4>(a, lda, b, count, sums, stride);
@@ -234,7 +239,8 @@ double dot_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_
 
 }  // namespace
 
-const Primitives kAvx2Primitives = {avx2::decode, avx2::decode_integers, avx2::decode_dense, interleave,
-                                    multiply_f32, multiply_i32,          dot_f32,            dot_i32};
+const Primitives kAvx2Primitives = {
+    avx2::decode, avx2::decode_integers, avx2::decode_dense, interleave, multiply_f32, multiply_i32, dot_f32,
+    dot_i32};
 
 }  // namespace qutlass

@@ -1,4 +1,5 @@
-// The inner loops in portable C++. Fixed trip counts and small arrays let a compiler keep sums in vector registers.
+// The inner loops in portable C++. Fixed trip counts and small arrays let a compiler keep sums in vector
+// registers.
 #include <algorithm>
 #include <cstring>
 
@@ -24,7 +25,8 @@ void decode(const GroupedCodes& in, float* out) {
   const int32_t bits = element_storage_bits(in.element);
   for_each_group(in, [&](int64_t begin, int64_t end, int64_t group) {
     const float scale = in.scales[group], zero = in.zeros ? in.zeros[group] : 0.0f;
-    for (int64_t k = begin; k < end; ++k) out[k - in.begin] = (in.table[load_code(in.codes, bits, k)] - zero) * scale;
+    for (int64_t k = begin; k < end; ++k)
+      out[k - in.begin] = (in.table[load_code(in.codes, bits, k)] - zero) * scale;
   });
 }
 
@@ -49,7 +51,8 @@ void decode_dense(const void* data, int32_t dtype, int64_t count, float* out) {
 void interleave(const void* const* rows, int width, int64_t count, void* out) {
   auto* words = static_cast<unsigned char*>(out);
   for (int64_t i = 0; i < count; ++i) {
-    for (int r = 0; r < width; ++r, words += 4) std::memcpy(words, static_cast<const unsigned char*>(rows[r]) + 4 * i, 4);
+    for (int r = 0; r < width; ++r, words += 4)
+      std::memcpy(words, static_cast<const unsigned char*>(rows[r]) + 4 * i, 4);
   }
 }
 
@@ -64,8 +67,8 @@ void multiply_f32(int64_t count, const float* a, const float* b, double* c) {
   }
 }
 
-void multiply_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_t* a, const double* a_scales,
-                  const int16_t* b, const double* b_scales, double* c) {
+void multiply_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int16_t* a,
+                  const double* a_scales, const int16_t* b, const double* b_scales, double* c) {
   for (int64_t segment = 0; segment < segments; ++segment) {
     const int64_t count = segment + 1 < segments ? pairs : last_pairs;
     for (int i = 0; i < kPanelA; ++i) {
@@ -84,7 +87,8 @@ void multiply_i32(int64_t segments, int64_t pairs, int64_t last_pairs, const int
   }
 }
 
-void dot_f32(int64_t rows, const float* a, int64_t lda, const float* b, int64_t count, double* sums, int64_t stride) {
+void dot_f32(int64_t rows, const float* a, int64_t lda, const float* b, int64_t count, double* sums,
+             int64_t stride) {
   for (int64_t r = 0; r < rows; ++r) sums[r * stride] += static_cast<double>(dot(a + r * lda, b, count));
 }
 

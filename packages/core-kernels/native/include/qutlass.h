@@ -1,8 +1,9 @@
 /* qutlass.h: the C ABI of the qutlass kernels.
  *
  * Plain structs, device pointers, a stream, and a status code. Every operation checks its arguments at once,
- * then enqueues the work on the stream and returns; nothing waits for a kernel except the functions that say so.
- * A call that fails changes nothing, and qutlass_last_error() names the argument, what was expected and what came.
+ * then enqueues the work on the stream and returns; nothing waits for a kernel except the functions that say
+ * so. A call that fails changes nothing, and qutlass_last_error() names the argument, what was expected and
+ * what came.
  *
  * Shapes are row-major and contiguous. A matrix "of groups" is scaled along its last dimension K.
  */
@@ -53,7 +54,8 @@ typedef enum qutlass_dtype {
   QUTLASS_DTYPE_COUNT = 9
 } qutlass_dtype;
 
-/* What one quantized code means. Codes of 4 bits are packed two to a byte, low nibble first; others take a byte. */
+/* What one quantized code means. Codes of 4 bits are packed two to a byte, low nibble first; others take a
+ * byte. */
 typedef enum qutlass_element {
   QUTLASS_E2M1 = 0,
   QUTLASS_E2M3 = 1,
@@ -80,8 +82,8 @@ typedef enum qutlass_rule {
 } qutlass_rule;
 
 typedef enum qutlass_scale_layout {
-  QUTLASS_SCALES_ROW = 0,           /* [rows, groups], row-major */
-  QUTLASS_SCALES_BLOCKED_128X4 = 1  /* tiles of 128 rows x 4 groups, zero padded; 1-byte scales only */
+  QUTLASS_SCALES_ROW = 0,          /* [rows, groups], row-major */
+  QUTLASS_SCALES_BLOCKED_128X4 = 1 /* tiles of 128 rows x 4 groups, zero padded; 1-byte scales only */
 } qutlass_scale_layout;
 
 typedef struct qutlass_device qutlass_device;
@@ -134,14 +136,16 @@ typedef struct qutlass_rotation {
   const void* data; /* HADAMARD: int8 signs [R] or absent; MATRIX: bf16 [R, R] */
 } qutlass_rotation;
 
-/* ---- library ------------------------------------------------------------------------------------------------ */
+/* ---- library
+ * ------------------------------------------------------------------------------------------------ */
 
 QUTLASS_API int32_t qutlass_abi_version(void);
 QUTLASS_API const char* qutlass_version(void);
 /* The message of the last call on this thread that did not return QUTLASS_OK. */
 QUTLASS_API const char* qutlass_last_error(void);
 
-/* ---- devices and memory --------------------------------------------------------------------------------------*/
+/* ---- devices and memory
+ * --------------------------------------------------------------------------------------*/
 
 typedef struct qutlass_device_info {
   char name[128]; /* processor model */
@@ -161,27 +165,30 @@ QUTLASS_API qutlass_status qutlass_device_open(const char* name, int32_t threads
 /* Waits for all streams, then frees everything that belongs to the device. */
 QUTLASS_API void qutlass_device_close(qutlass_device* device);
 QUTLASS_API qutlass_status qutlass_device_get_info(const qutlass_device* device, qutlass_device_info* info);
-QUTLASS_API qutlass_status qutlass_memory_get_stats(const qutlass_device* device, qutlass_memory_stats* stats);
+QUTLASS_API qutlass_status qutlass_memory_get_stats(const qutlass_device* device,
+                                                    qutlass_memory_stats* stats);
 /* Returns cached, unused memory to the system. */
 QUTLASS_API qutlass_status qutlass_memory_trim(qutlass_device* device);
 /* 64-byte aligned, uninitialized. A size of 0 is an error. */
 QUTLASS_API qutlass_status qutlass_alloc(qutlass_device* device, size_t bytes, void** data);
 /* As qutlass_alloc, filled with a copy of host memory when it returns. */
-QUTLASS_API qutlass_status qutlass_alloc_from(qutlass_device* device, const void* host, size_t bytes, void** data);
+QUTLASS_API qutlass_status qutlass_alloc_from(qutlass_device* device, const void* host, size_t bytes,
+                                              void** data);
 /* Adds a reference to the block that `data` starts; each reference takes a qutlass_free of its own. */
 QUTLASS_API qutlass_status qutlass_retain(qutlass_device* device, void* data);
 /* Drops a reference, once all work enqueued so far, on every stream, has run. NULL is allowed. */
 QUTLASS_API qutlass_status qutlass_free(qutlass_device* device, void* data);
 
-/* ---- streams, events, graphs ---------------------------------------------------------------------------------*/
+/* ---- streams, events, graphs
+ * ---------------------------------------------------------------------------------*/
 
 QUTLASS_API qutlass_status qutlass_stream_create(qutlass_device* device, qutlass_stream** stream);
 /* Waits for the work of the stream. */
 QUTLASS_API void qutlass_stream_destroy(qutlass_stream* stream);
 /* Blocks the calling thread. Reports a failure of work enqueued earlier, once. */
 QUTLASS_API qutlass_status qutlass_stream_synchronize(qutlass_stream* stream);
-/* Calls fn(user, status) on a thread of the library once all work enqueued so far has run. status reports a failure
- * of that work, once; its text is qutlass_last_error() inside fn. */
+/* Calls fn(user, status) on a thread of the library once all work enqueued so far has run. status reports a
+ * failure of that work, once; its text is qutlass_last_error() inside fn. */
 typedef void (*qutlass_callback)(void* user, qutlass_status status);
 QUTLASS_API qutlass_status qutlass_stream_call(qutlass_stream* stream, qutlass_callback fn, void* user);
 
@@ -190,74 +197,88 @@ QUTLASS_API qutlass_status qutlass_event_record(qutlass_stream* stream, qutlass_
 QUTLASS_API qutlass_status qutlass_stream_wait(qutlass_stream* stream, qutlass_event* event);
 QUTLASS_API void qutlass_event_destroy(qutlass_event* event);
 
-/* Between begin and end the operations on the stream are recorded, not run. The graph keeps the memory that its
- * operations use alive until it is destroyed, also when it is freed by the caller. */
+/* Between begin and end the operations on the stream are recorded, not run. The graph keeps the memory that
+ * its operations use alive until it is destroyed, also when it is freed by the caller. */
 QUTLASS_API qutlass_status qutlass_graph_begin(qutlass_stream* stream);
 QUTLASS_API qutlass_status qutlass_graph_end(qutlass_stream* stream, qutlass_graph** graph);
 QUTLASS_API qutlass_status qutlass_graph_launch(qutlass_graph* graph, qutlass_stream* stream);
 QUTLASS_API int64_t qutlass_graph_node_count(const qutlass_graph* graph);
 QUTLASS_API void qutlass_graph_destroy(qutlass_graph* graph);
 
-/* ---- data movement -------------------------------------------------------------------------------------------*/
+/* ---- data movement
+ * -------------------------------------------------------------------------------------------*/
 
-/* Host memory to a tensor and back, `bytes` being the size of the tensor. write has copied the host memory when it
- * returns; read fills it when the stream gets there, so the caller keeps it alive until then. */
+/* Host memory to a tensor and back, `bytes` being the size of the tensor. write has copied the host memory
+ * when it returns; read fills it when the stream gets there, so the caller keeps it alive until then. */
 QUTLASS_API qutlass_status qutlass_write(qutlass_stream* stream, const void* host, size_t bytes,
                                          const qutlass_tensor* out);
-QUTLASS_API qutlass_status qutlass_read(qutlass_stream* stream, const qutlass_tensor* x, void* host, size_t bytes);
+QUTLASS_API qutlass_status qutlass_read(qutlass_stream* stream, const qutlass_tensor* x, void* host,
+                                        size_t bytes);
 
-/* Converts element by element with round to nearest even; equal dtypes are copied bit for bit. Same element count.
- * Between F32, BF16, F16, and from I32, I8, U8, F8_E4M3, F8_E5M2, F8_E8M0 to those. */
-QUTLASS_API qutlass_status qutlass_convert(qutlass_stream* stream, const qutlass_tensor* x, const qutlass_tensor* out);
+/* Converts element by element with round to nearest even; equal dtypes are copied bit for bit. Same element
+ * count. Between F32, BF16, F16, and from I32, I8, U8, F8_E4M3, F8_E5M2, F8_E8M0 to those. */
+QUTLASS_API qutlass_status qutlass_convert(qutlass_stream* stream, const qutlass_tensor* x,
+                                           const qutlass_tensor* out);
 /* out[r, c] = x[c, r] for matrices of 1, 2 or 4 byte elements. */
-QUTLASS_API qutlass_status qutlass_transpose(qutlass_stream* stream, const qutlass_tensor* x, const qutlass_tensor* out);
+QUTLASS_API qutlass_status qutlass_transpose(qutlass_stream* stream, const qutlass_tensor* x,
+                                             const qutlass_tensor* out);
 /* Copies the rows x cols corner that x [r, c] and out [r2, c2] share and writes zeros elsewhere in out. */
-QUTLASS_API qutlass_status qutlass_pad(qutlass_stream* stream, const qutlass_tensor* x, const qutlass_tensor* out);
+QUTLASS_API qutlass_status qutlass_pad(qutlass_stream* stream, const qutlass_tensor* x,
+                                       const qutlass_tensor* out);
 /* Copies x into the rows [row, row + x.shape[0]) of out. */
-QUTLASS_API qutlass_status qutlass_copy_rows(qutlass_stream* stream, const qutlass_tensor* x, const qutlass_tensor* out,
-                                             int64_t row);
+QUTLASS_API qutlass_status qutlass_copy_rows(qutlass_stream* stream, const qutlass_tensor* x,
+                                             const qutlass_tensor* out, int64_t row);
 /* Copies rows [row, row + out.shape[0]) of x into out. */
 QUTLASS_API qutlass_status qutlass_slice_rows(qutlass_stream* stream, const qutlass_tensor* x, int64_t row,
                                               const qutlass_tensor* out);
 
-/* ---- numbers and quantizers ----------------------------------------------------------------------------------*/
+/* ---- numbers and quantizers
+ * ----------------------------------------------------------------------------------*/
 
-/* float32 values to codes, one byte each (a nibble in the low half), and back. Integers round and saturate too. */
+/* float32 values to codes, one byte each (a nibble in the low half), and back. Integers round and saturate
+ * too. */
 QUTLASS_API qutlass_status qutlass_encode(qutlass_stream* stream, const qutlass_tensor* x, int32_t element,
                                           const qutlass_tensor* out);
-QUTLASS_API qutlass_status qutlass_decode(qutlass_stream* stream, const qutlass_tensor* codes, int32_t element,
-                                          const qutlass_tensor* out);
-/* uint8 or int8 codes [.., K] of 4 bits to bytes [.., K / 2], low nibble first, and back. sign_extend: to -8..7. */
-QUTLASS_API qutlass_status qutlass_pack4(qutlass_stream* stream, const qutlass_tensor* codes, const qutlass_tensor* out);
-QUTLASS_API qutlass_status qutlass_unpack4(qutlass_stream* stream, const qutlass_tensor* packed, int32_t sign_extend,
-                                           const qutlass_tensor* out);
-/* Scale bytes [r, c] to the 128x4 blocked layout [ceil(r/128) * ceil(c/4) * 512], padding zeroed, and back. */
+QUTLASS_API qutlass_status qutlass_decode(qutlass_stream* stream, const qutlass_tensor* codes,
+                                          int32_t element, const qutlass_tensor* out);
+/* uint8 or int8 codes [.., K] of 4 bits to bytes [.., K / 2], low nibble first, and back. sign_extend: to
+ * -8..7. */
+QUTLASS_API qutlass_status qutlass_pack4(qutlass_stream* stream, const qutlass_tensor* codes,
+                                         const qutlass_tensor* out);
+QUTLASS_API qutlass_status qutlass_unpack4(qutlass_stream* stream, const qutlass_tensor* packed,
+                                           int32_t sign_extend, const qutlass_tensor* out);
+/* Scale bytes [r, c] to the 128x4 blocked layout [ceil(r/128) * ceil(c/4) * 512], padding zeroed, and back.
+ */
 QUTLASS_API qutlass_status qutlass_scales_to_blocked(qutlass_stream* stream, const qutlass_tensor* scales,
                                                      const qutlass_tensor* out);
 QUTLASS_API qutlass_status qutlass_scales_from_blocked(qutlass_stream* stream, const qutlass_tensor* blocked,
                                                        const qutlass_tensor* out);
 
-/* The global scale of the format for x [rows, cols]: 3 for MX_ABS_MAX; 448 * 6 / amax for NV (256 * 6 / amax for
- * NV_FOUR_SIX), amax over the finite values of the rotated x, 1 if that is 0. out: one float. */
+/* The global scale of the format for x [rows, cols]: 3 for MX_ABS_MAX; 448 * 6 / amax for NV (256 * 6 / amax
+ * for NV_FOUR_SIX), amax over the finite values of the rotated x, 1 if that is 0. out: one float. */
 QUTLASS_API qutlass_status qutlass_global_scale(qutlass_stream* stream, const qutlass_tensor* x,
-                                                const qutlass_rotation* rotation, const qutlass_format* format,
-                                                const qutlass_tensor* out);
+                                                const qutlass_rotation* rotation,
+                                                const qutlass_format* format, const qutlass_tensor* out);
 /* x [rows, cols] in F32, BF16 or F16 -> codes, scales, zero points, clip mask. rotation may be NULL.
- * Formats with a global scale read out->global_scale. Scales are written in out->scale_layout, padding zeroed. */
+ * Formats with a global scale read out->global_scale. Scales are written in out->scale_layout, padding
+ * zeroed. */
 QUTLASS_API qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlass_tensor* x,
                                             const qutlass_rotation* rotation, const qutlass_quantized* out);
-/* Codes to values in F32, BF16 or F16. rotation, if given, is undone: out = values @ H^T / gain, where gain is the
- * mean of diag(H H^T). */
+/* Codes to values in F32, BF16 or F16. rotation, if given, is undone: out = values @ H^T / gain, where gain
+ * is the mean of diag(H H^T). */
 QUTLASS_API qutlass_status qutlass_dequantize(qutlass_stream* stream, const qutlass_quantized* q,
                                               const qutlass_rotation* rotation, const qutlass_tensor* out);
 /* x [.., K] -> out of the same shape, rotated. */
 QUTLASS_API qutlass_status qutlass_rotate(qutlass_stream* stream, const qutlass_tensor* x,
                                           const qutlass_rotation* rotation, const qutlass_tensor* out);
-/* q = rint(clamp(x / scale, -128, 127)), NaN to 0; scale has one value or one per row (IntLASS quantize_int8). */
+/* q = rint(clamp(x / scale, -128, 127)), NaN to 0; scale has one value or one per row (IntLASS
+ * quantize_int8). */
 QUTLASS_API qutlass_status qutlass_quantize_int8_with_scale(qutlass_stream* stream, const qutlass_tensor* x,
-                                                            const qutlass_tensor* scale, const qutlass_tensor* out);
+                                                            const qutlass_tensor* scale,
+                                                            const qutlass_tensor* out);
 
-/* ---- matrix multiplication -----------------------------------------------------------------------------------*/
+/* ---- matrix multiplication
+ * -----------------------------------------------------------------------------------*/
 
 /* One operand: a dense matrix (F32, BF16, F16), or a quantized one. */
 typedef struct qutlass_operand {
@@ -270,11 +291,11 @@ typedef struct qutlass_operand {
 typedef struct qutlass_matmul_problem {
   qutlass_operand a;
   qutlass_operand b;
-  qutlass_rotation a_rotation;  /* applied to a dense A on the way in; identity when A is quantized */
+  qutlass_rotation a_rotation; /* applied to a dense A on the way in; identity when A is quantized */
   float alpha;
-  const float* alpha_pointer;   /* one float on the device multiplied with alpha, or absent */
-  qutlass_tensor bias;          /* [N], F32, BF16 or F16; data may be absent */
-  qutlass_tensor out;           /* [M,N], F32, BF16 or F16 */
+  const float* alpha_pointer; /* one float on the device multiplied with alpha, or absent */
+  qutlass_tensor bias;        /* [N], F32, BF16 or F16; data may be absent */
+  qutlass_tensor out;         /* [M,N], F32, BF16 or F16 */
 } qutlass_matmul_problem;
 
 typedef struct qutlass_kernel_info {
@@ -283,28 +304,31 @@ typedef struct qutlass_kernel_info {
   char requires_isa[32]; /* "", "avx2", ..., or the CUDA architecture */
   char accumulator[16];  /* "f64", "f32", "i32" */
   int32_t tile_m, tile_n, tile_k;
-  int32_t available;     /* on this machine */
-  double peak_gops;      /* rough operations per second and thread in units of 1e9, for the analytic model */
+  int32_t available; /* on this machine */
+  double peak_gops;  /* rough operations per second and thread in units of 1e9, for the analytic model */
 } qutlass_kernel_info;
 
 QUTLASS_API int32_t qutlass_kernel_count(void);
 QUTLASS_API qutlass_status qutlass_kernel_get_info(int32_t index, qutlass_kernel_info* info);
-/* QUTLASS_OK if the kernel can run the problem; else QUTLASS_E_UNSUPPORTED, the reason in qutlass_last_error().
- * A malformed problem gets the status of its fault from every kernel. Data pointers are not read. */
+/* QUTLASS_OK if the kernel can run the problem; else QUTLASS_E_UNSUPPORTED, the reason in
+ * qutlass_last_error(). A malformed problem gets the status of its fault from every kernel. Data pointers are
+ * not read. */
 QUTLASS_API qutlass_status qutlass_matmul_supported(int32_t kernel, const qutlass_matmul_problem* problem);
-QUTLASS_API qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel, const qutlass_matmul_problem* problem);
+QUTLASS_API qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel,
+                                          const qutlass_matmul_problem* problem);
 
-/* ---- model operations ----------------------------------------------------------------------------------------*/
+/* ---- model operations
+ * ----------------------------------------------------------------------------------------*/
 /* Dense tensors are F32, BF16 or F16; arithmetic is float32, rounded once on the way out. */
 
 /* out[m, :] = table[ids[m], :]; ids I32 [M]. An id outside the table gives NaN. */
 QUTLASS_API qutlass_status qutlass_embedding(qutlass_stream* stream, const qutlass_tensor* ids,
                                              const qutlass_tensor* table, const qutlass_tensor* out);
-/* out = x * rsqrt(mean(x^2) + eps) * weight over the last dimension. residual (or NULL, data absent) is added to x
- * first, and the sum is written back into residual. */
+/* out = x * rsqrt(mean(x^2) + eps) * weight over the last dimension. residual (or NULL, data absent) is added
+ * to x first, and the sum is written back into residual. */
 QUTLASS_API qutlass_status qutlass_rms_norm(qutlass_stream* stream, const qutlass_tensor* x,
-                                            const qutlass_tensor* residual, const qutlass_tensor* weight, float eps,
-                                            const qutlass_tensor* out);
+                                            const qutlass_tensor* residual, const qutlass_tensor* weight,
+                                            float eps, const qutlass_tensor* out);
 /* Rotary embedding in place, half-split convention: x [M, heads, head_dim], positions I32 [M],
  * inv_freq F32 [head_dim / 2]. */
 QUTLASS_API qutlass_status qutlass_rope(qutlass_stream* stream, const qutlass_tensor* x,
@@ -313,17 +337,18 @@ QUTLASS_API qutlass_status qutlass_rope(qutlass_stream* stream, const qutlass_te
  * A position outside the cache is dropped. */
 QUTLASS_API qutlass_status qutlass_kv_append(qutlass_stream* stream, const qutlass_tensor* x,
                                              const qutlass_tensor* positions, const qutlass_tensor* cache);
-/* Causal grouped-query attention: query row m sees cache rows 0..positions[m]. q and out [M, heads, head_dim],
- * k_cache and v_cache [capacity, kv_heads, head_dim], heads a multiple of kv_heads. */
+/* Causal grouped-query attention: query row m sees cache rows 0..positions[m]. q and out [M, heads,
+ * head_dim], k_cache and v_cache [capacity, kv_heads, head_dim], heads a multiple of kv_heads. */
 QUTLASS_API qutlass_status qutlass_attention(qutlass_stream* stream, const qutlass_tensor* q,
                                              const qutlass_tensor* k_cache, const qutlass_tensor* v_cache,
-                                             const qutlass_tensor* positions, float scale, const qutlass_tensor* out);
+                                             const qutlass_tensor* positions, float scale,
+                                             const qutlass_tensor* out);
 /* out = silu(gate) * up. */
 QUTLASS_API qutlass_status qutlass_silu_mul(qutlass_stream* stream, const qutlass_tensor* gate,
                                             const qutlass_tensor* up, const qutlass_tensor* out);
 /* out = a + scale * b. */
-QUTLASS_API qutlass_status qutlass_add(qutlass_stream* stream, const qutlass_tensor* a, const qutlass_tensor* b,
-                                       float scale, const qutlass_tensor* out);
+QUTLASS_API qutlass_status qutlass_add(qutlass_stream* stream, const qutlass_tensor* a,
+                                       const qutlass_tensor* b, float scale, const qutlass_tensor* out);
 
 typedef struct qutlass_sampling {
   float temperature; /* 0: the first largest logit */
@@ -332,7 +357,8 @@ typedef struct qutlass_sampling {
   uint64_t seed;
 } qutlass_sampling;
 
-/* logits [M, V] -> out I32 [M]. Row m draws with the counter counters[m] (I32 [M]), so a seed repeats a text. */
+/* logits [M, V] -> out I32 [M]. Row m draws with the counter counters[m] (I32 [M]), so a seed repeats a text.
+ */
 QUTLASS_API qutlass_status qutlass_sample(qutlass_stream* stream, const qutlass_tensor* logits,
                                           const qutlass_tensor* counters, const qutlass_sampling* sampling,
                                           const qutlass_tensor* out);

@@ -50,13 +50,11 @@ HostView host_view(const Napi::CallbackInfo& info, size_t index) {
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
-    DefineAddon(
-        exports,
-        {
-            InstanceMethod("initialize", &Addon::Initialize),
-            InstanceMethod("streamSynchronize", &Addon::StreamSynchronize),
-            InstanceMethod("read", &Addon::Read),
-        });
+    DefineAddon(exports, {
+                             InstanceMethod("initialize", &Addon::Initialize),
+                             InstanceMethod("streamSynchronize", &Addon::StreamSynchronize),
+                             InstanceMethod("read", &Addon::Read),
+                         });
     completions_ = Napi::ThreadSafeFunction::New(
         env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "qutlass", 0, 1);
     completions_.Unref(env);
@@ -147,19 +145,23 @@ Napi::Value abi_version(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), qutlass_abi_version());
 }
 
-Napi::Value version(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), qutlass_version()); }
+Napi::Value version(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), qutlass_version());
+}
 
 // deviceOpen(name, threads): Device
 Napi::Value device_open(const Napi::CallbackInfo& info) {
   std::string name;
   qutlass_device* device = nullptr;
-  check(info.Env(), qutlass_device_open(optional_string(info[0], name), Argument<int32_t>::get(info, 1), &device));
+  check(info.Env(),
+        qutlass_device_open(optional_string(info[0], name), Argument<int32_t>::get(info, 1), &device));
   return wrap(info.Env(), new DeviceHandle(DevicePointer(device, qutlass_device_close)));
 }
 
 Napi::Value device_info(const Napi::CallbackInfo& info) {
   qutlass_device_info out;
-  check(info.Env(), qutlass_device_get_info(require_handle<DeviceHandle>(info, 0, "a device").device.get(), &out));
+  check(info.Env(),
+        qutlass_device_get_info(require_handle<DeviceHandle>(info, 0, "a device").device.get(), &out));
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("name", out.name);
   object.Set("isa", out.isa);
@@ -169,7 +171,8 @@ Napi::Value device_info(const Napi::CallbackInfo& info) {
 
 Napi::Value memory_stats(const Napi::CallbackInfo& info) {
   qutlass_memory_stats out;
-  check(info.Env(), qutlass_memory_get_stats(require_handle<DeviceHandle>(info, 0, "a device").device.get(), &out));
+  check(info.Env(),
+        qutlass_memory_get_stats(require_handle<DeviceHandle>(info, 0, "a device").device.get(), &out));
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("allocated", static_cast<double>(out.allocated));
   object.Set("reserved", static_cast<double>(out.reserved));
@@ -254,14 +257,16 @@ Napi::Value tensor_create(const Napi::CallbackInfo& info) {
     check(info.Env(), qutlass_alloc(device.get(), static_cast<size_t>(bytes), &tensor.data));
   } else {
     const HostView host = host_view(info, 4);
-    if (host.bytes != static_cast<size_t>(bytes)) throw_argument(info.Env(), 4, "as many bytes as the tensor has");
+    if (host.bytes != static_cast<size_t>(bytes))
+      throw_argument(info.Env(), 4, "as many bytes as the tensor has");
     check(info.Env(), qutlass_alloc_from(device.get(), host.data, host.bytes, &tensor.data));
   }
   Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes);
   return wrap(info.Env(), new TensorHandle(device, tensor.data, bytes, tensor));
 }
 
-// tensorView(tensor, dtype, shape, byteOffset): Tensor; shares the memory. The caller keeps it inside the base.
+// tensorView(tensor, dtype, shape, byteOffset): Tensor; shares the memory. The caller keeps it inside the
+// base.
 Napi::Value tensor_view(const Napi::CallbackInfo& info) {
   auto& base = require_handle<TensorHandle>(info, 0, "a tensor");
   if (!base.block) throw_argument(info.Env(), 0, "a tensor that is not disposed");
@@ -291,7 +296,8 @@ void* data_of(const Napi::CallbackInfo& info, size_t index) {
   return tensor ? tensor->data : nullptr;
 }
 
-// quantizedCreate(format, rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout): Quantized
+// quantizedCreate(format, rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout):
+// Quantized
 Napi::Value quantized_create(const Napi::CallbackInfo& info) {
   qutlass_quantized q{};
   q.format = *Argument<const qutlass_format*>::get(info, 0);
@@ -308,7 +314,8 @@ Napi::Value quantized_create(const Napi::CallbackInfo& info) {
 
 // rotationCreate(kind, size, data): Rotation
 Napi::Value rotation_create(const Napi::CallbackInfo& info) {
-  const qutlass_rotation rotation{Argument<int32_t>::get(info, 0), Argument<int32_t>::get(info, 1), data_of(info, 2)};
+  const qutlass_rotation rotation{Argument<int32_t>::get(info, 0), Argument<int32_t>::get(info, 1),
+                                  data_of(info, 2)};
   return wrap(info.Env(), new RotationHandle(rotation));
 }
 
@@ -328,7 +335,8 @@ qutlass_matmul_problem problem_of(const Napi::CallbackInfo& info, size_t first) 
   qutlass_matmul_problem problem{};
   problem.a = operand(info, first);
   problem.b = operand(info, first + 1);
-  if (const auto* rotation = Argument<const qutlass_rotation*>::get(info, first + 2)) problem.a_rotation = *rotation;
+  if (const auto* rotation = Argument<const qutlass_rotation*>::get(info, first + 2))
+    problem.a_rotation = *rotation;
   problem.alpha = Argument<float>::get(info, first + 3);
   problem.alpha_pointer = static_cast<const float*>(data_of(info, first + 4));
   if (const auto* bias = Argument<const qutlass_tensor*>::get(info, first + 5)) problem.bias = *bias;
@@ -344,7 +352,8 @@ Napi::Value matmul(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// matmulSupported(kernel, a, b, aRotation, alpha, alphaTensor, bias, out): null, or the error that matmul would throw
+// matmulSupported(kernel, a, b, aRotation, alpha, alphaTensor, bias, out): null, or the error that matmul
+// would throw
 Napi::Value matmul_supported(const Napi::CallbackInfo& info) {
   const qutlass_matmul_problem problem = problem_of(info, 1);
   const qutlass_status status = qutlass_matmul_supported(Argument<int32_t>::get(info, 0), &problem);
@@ -445,7 +454,8 @@ constexpr struct {
 };
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  for (const auto& entry : kFunctions) exports.Set(entry.name, Napi::Function::New(env, entry.function, entry.name));
+  for (const auto& entry : kFunctions)
+    exports.Set(entry.name, Napi::Function::New(env, entry.function, entry.name));
   Addon::Init(env, exports);
   return exports;
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -28,7 +29,8 @@ T& require_handle(const Napi::CallbackInfo& info, size_t index, const char* expe
 
 inline bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
 
-// Argument<T>::get(info, i) reads JavaScript argument i as the C type T; what it returns lives through the call.
+// Argument<T>::get(info, i) reads JavaScript argument i as the C type T; what it returns lives through the
+// call.
 template <typename T>
 struct Argument;
 
@@ -36,7 +38,8 @@ template <>
 struct Argument<qutlass_stream*> {
   static qutlass_stream* get(const Napi::CallbackInfo& info, size_t i) {
     qutlass_stream* stream = require_handle<StreamHandle>(info, i, "a stream").stream;
-    if (!stream) throw_status(info.Env(), QUTLASS_E_ARGUMENT, "stream: expected a live stream, got a destroyed one");
+    if (!stream)
+      throw_status(info.Env(), QUTLASS_E_ARGUMENT, "stream: expected a live stream, got a destroyed one");
     return stream;
   }
 };
@@ -92,12 +95,16 @@ struct Bound;
 
 template <typename... Arguments, qutlass_status (*Function)(Arguments...)>
 struct Bound<Function> {
-  static Napi::Value call(const Napi::CallbackInfo& info) { return call(info, std::index_sequence_for<Arguments...>{}); }
+  static Napi::Value call(const Napi::CallbackInfo& info) {
+    return call(info, std::index_sequence_for<Arguments...>{});
+  }
 
  private:
   template <size_t... I>
   static Napi::Value call(const Napi::CallbackInfo& info, std::index_sequence<I...>) {
-    const qutlass_status status = Function(Argument<Arguments>::get(info, I)...);
+    // Braces fix the order: the first wrong argument is the one that is reported.
+    const std::tuple<Arguments...> arguments{Argument<Arguments>::get(info, I)...};
+    const qutlass_status status = std::apply(Function, arguments);
     if (status != QUTLASS_OK) throw_status(info.Env(), status);
     return info.Env().Undefined();
   }

@@ -39,7 +39,8 @@ void require_pair(const qutlass_format& a, const qutlass_format& b) {
   const bool same = left == right && left != Family::kNf4;
   if (same || (is_mx(left) && is_mx(right)) || (is_integer(left) && is_integer(right))) return;
   fail(QUTLASS_E_FORMAT,
-       "a and b: expected a dense a, two matrices of mxfp4, mxfp8, nvfp4, fp8, int8 or int4, mxfp4 with mxfp8, or int4 "
+       "a and b: expected a dense a, two matrices of mxfp4, mxfp8, nvfp4, fp8, int8 or int4, mxfp4 with "
+       "mxfp8, or int4 "
        "with int8, got %s and %s",
        name_of(left), name_of(right));
 }
@@ -71,8 +72,9 @@ void require_matmul_problem(const qutlass_matmul_problem* problem) {
     }
     require_pair(a.quantized.format, b.quantized.format);
     if (problem->a_rotation.kind != QUTLASS_ROTATION_IDENTITY) {
-      fail(QUTLASS_E_ARGUMENT, "a_rotation: expected the identity for a quantized a, which is rotated when it is "
-                               "quantized, got kind %d",
+      fail(QUTLASS_E_ARGUMENT,
+           "a_rotation: expected the identity for a quantized a, which is rotated when it is "
+           "quantized, got kind %d",
            problem->a_rotation.kind);
     }
   } else {
@@ -96,7 +98,8 @@ bool is_integer_pair(const qutlass_matmul_problem& problem) {
   return integer(problem.a) && integer(problem.b);
 }
 
-void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation, float* rotated) {
+void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation,
+                    float* rotated) {
   // A piece is some blocks of one row: a single row, as in decoding, is spread over the threads too.
   const int64_t k = a.shape[1], size = rotation.size;
   const int64_t blocks = k / size;

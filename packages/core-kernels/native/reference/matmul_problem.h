@@ -16,17 +16,20 @@ inline int64_t operand_cols(const qutlass_operand& operand) {
   return operand.is_quantized ? operand.quantized.cols : operand.dense.shape[1];
 }
 
-// Throws unless operands, rotation, alpha, bias and out fit together and the pair of formats is one that exists:
-// dense x dense, dense x any quantized, and quantized pairs of one family or of mxfp4/mxfp8 and int4/int8.
+// Throws unless operands, rotation, alpha, bias and out fit together and the pair of formats is one that
+// exists: dense x dense, dense x any quantized, and quantized pairs of one family or of mxfp4/mxfp8 and
+// int4/int8.
 void require_matmul_problem(const qutlass_matmul_problem* problem);
 
 // Both operands hold integer codes, so their products can be added without error.
 bool is_integer_pair(const qutlass_matmul_problem& problem);
 
 // Writes the rotated rows of a dense A to `rotated`, float32 [M, K].
-void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation, float* rotated);
+void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation,
+                    float* rotated);
 
-// D = round(factor * sum + bias). Reads alpha_pointer and the global scales, so it is made when the kernel runs.
+// D = round(factor * sum + bias). Reads alpha_pointer and the global scales, so it is made when the kernel
+// runs.
 class Epilogue {
  public:
   // Columns that one call may store.

@@ -10,8 +10,9 @@ struct DType {
   int64_t bytes;
 };
 
-constexpr DType kDTypes[QUTLASS_DTYPE_COUNT] = {{"f32", 4}, {"bf16", 2},   {"f16", 2},    {"i32", 4},   {"i8", 1},
-                                                {"u8", 1},  {"f8e4m3", 1}, {"f8e5m2", 1}, {"f8e8m0", 1}};
+constexpr DType kDTypes[QUTLASS_DTYPE_COUNT] = {{"f32", 4},    {"bf16", 2},   {"f16", 2},
+                                                {"i32", 4},    {"i8", 1},     {"u8", 1},
+                                                {"f8e4m3", 1}, {"f8e5m2", 1}, {"f8e8m0", 1}};
 
 std::string list_text(const int64_t* values, size_t count) {
   std::string text = "[";
@@ -41,14 +42,16 @@ int64_t element_count(const qutlass_tensor& tensor) {
 void require_tensor(const char* name, const qutlass_tensor* tensor) {
   if (!tensor || !tensor->data) fail(QUTLASS_E_ARGUMENT, "%s: expected a tensor, got none", name);
   if (tensor->dtype < 0 || tensor->dtype >= QUTLASS_DTYPE_COUNT) {
-    fail(QUTLASS_E_DTYPE, "%s: expected a dtype from 0 to %d, got %d", name, QUTLASS_DTYPE_COUNT - 1, tensor->dtype);
+    fail(QUTLASS_E_DTYPE, "%s: expected a dtype from 0 to %d, got %d", name, QUTLASS_DTYPE_COUNT - 1,
+         tensor->dtype);
   }
   if (tensor->rank < 1 || tensor->rank > QUTLASS_MAX_RANK) {
     fail(QUTLASS_E_SHAPE, "%s: expected rank 1 to %d, got %d", name, QUTLASS_MAX_RANK, tensor->rank);
   }
   for (int32_t i = 0; i < tensor->rank; ++i) {
     if (tensor->shape[i] <= 0) {
-      fail(QUTLASS_E_SHAPE, "%s: expected a tensor with elements, got shape %s", name, shape_text(*tensor).c_str());
+      fail(QUTLASS_E_SHAPE, "%s: expected a tensor with elements, got shape %s", name,
+           shape_text(*tensor).c_str());
     }
   }
 }

@@ -15,7 +15,9 @@ int64_t dtype_bytes(int32_t dtype);
 std::string shape_text(const qutlass_tensor& tensor);
 int64_t element_count(const qutlass_tensor& tensor);
 
-inline bool is_float(int32_t dtype) { return dtype == QUTLASS_F32 || dtype == QUTLASS_BF16 || dtype == QUTLASS_F16; }
+inline bool is_float(int32_t dtype) {
+  return dtype == QUTLASS_F32 || dtype == QUTLASS_BF16 || dtype == QUTLASS_F16;
+}
 
 // Rank within limits, positive extents, a known dtype, non-null data.
 void require_tensor(const char* name, const qutlass_tensor* tensor);

@@ -41,8 +41,8 @@ void* MemoryPool::allocate(size_t bytes) {
       data = source_->take(rounded);
     }
     if (!data) {
-      fail(QUTLASS_E_OUT_OF_MEMORY, "out of memory: %zu bytes asked for, %lld bytes of this device in use", bytes,
-           static_cast<long long>(stats_.allocated));
+      fail(QUTLASS_E_OUT_OF_MEMORY, "out of memory: %zu bytes asked for, %lld bytes of this device in use",
+           bytes, static_cast<long long>(stats_.allocated));
     }
     stats_.reserved += static_cast<int64_t>(rounded);
   }

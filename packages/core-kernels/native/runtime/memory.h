@@ -31,7 +31,8 @@ class MemoryPool {
 
   // 64-byte aligned, with one reference. Throws QUTLASS_E_OUT_OF_MEMORY.
   void* allocate(size_t bytes);
-  // Adds a reference to the block that contains the pointer; the start of that block, or null if it is not ours.
+  // Adds a reference to the block that contains the pointer; the start of that block, or null if it is not
+  // ours.
   void* retain(const void* pointer);
   // Drops a reference to the block that starts here.
   void release(void* block) noexcept;
@@ -51,7 +52,7 @@ class MemoryPool {
 
   std::unique_ptr<MemorySource> source_;
   mutable std::mutex mutex_;
-  std::map<uintptr_t, Block> blocks_;             // in use
+  std::map<uintptr_t, Block> blocks_;            // in use
   std::map<size_t, std::vector<void*>> cached_;  // by size class
   qutlass_memory_stats stats_{};
 };

@@ -16,8 +16,9 @@ struct ThreadPool::Region {
 
 namespace {
 
-// After a region a worker looks for the next one this many times before it sleeps: about 20 us, less than a wake-up
-// costs, so that the short kernels of a decode step do not pay for one each. An idle pool does not spin.
+// After a region a worker looks for the next one this many times before it sleeps: about 20 us, less than a
+// wake-up costs, so that the short kernels of a decode step do not pay for one each. An idle pool does not
+// spin.
 constexpr int kSpins = 500;
 
 inline void pause() {
@@ -77,7 +78,8 @@ void ThreadPool::work() {
   }
 }
 
-void ThreadPool::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+void ThreadPool::parallel_for(int64_t count, int64_t grain,
+                              const std::function<void(int64_t, int64_t)>& body) {
   if (count <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   if (workers_.empty() || count <= grain) {

@@ -21,8 +21,9 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(begin, end) over [0, count) in pieces of at most `grain`, on all threads. Which thread takes a piece is
-  // not fixed, so a result must not depend on it. The first exception of a body is thrown again here.
+  // Calls body(begin, end) over [0, count) in pieces of at most `grain`, on all threads. Which thread takes a
+  // piece is not fixed, so a result must not depend on it. The first exception of a body is thrown again
+  // here.
   void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
  private:

@@ -217,8 +217,13 @@ function parseDtype(name: string, source: string): LlamaConfig['dtype'] {
   return DTYPES[name as keyof typeof DTYPES];
 }
 
-/** @param key where in the file `json` is, if it is not the whole */
-function validate<S extends z.ZodType>(
+/**
+ * The data of `json`; the messages of the schema say what was expected.
+ *
+ * @param key where in the file `json` is, if it is not the whole
+ * @throws QutlassError QUTLASS_E_CHECKPOINT
+ */
+export function validate<S extends z.ZodType>(
   schema: S,
   json: JsonObject,
   source: string,
@@ -235,7 +240,9 @@ function validate<S extends z.ZodType>(
 }
 
 function valueAt(json: JsonObject, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (isJsonObject(value) ? value[String(key)] : undefined), json);
+  const step = (value: unknown, key: PropertyKey) =>
+    isJsonObject(value) || Array.isArray(value) ? (value as JsonObject)[String(key)] : undefined;
+  return path.reduce(step, json);
 }
 
 function integer(expected: string, minimum: number) {

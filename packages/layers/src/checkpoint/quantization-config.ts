@@ -8,6 +8,7 @@ import {
   rotationFromJSON,
 } from '@qutlass/quant';
 import { z } from 'zod';
+import { validate } from './config.js';
 import { checkpointError, show } from './errors.js';
 import { isJsonObject, readJsonObject } from './json-file.js';
 
@@ -28,23 +29,36 @@ export interface QuantizationConfig {
   readonly modules: ReadonlyMap<string, QuantizedModule>;
 }
 
-const rotationSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('identity') }),
-  z.object({ kind: z.literal('hadamard'), size: z.int(), seed: z.int().optional() }),
-  z.object({ kind: z.literal('matrix'), size: z.int().positive(), bits: z.array(z.int().min(0).max(65535)) }),
-]);
+const integer = z.int('an integer');
+const positiveInteger = z.int('a positive integer').positive('a positive integer');
+const bits = z
+  .int('the bits of a bfloat16')
+  .min(0, 'the bits of a bfloat16')
+  .max(0xffff, 'the bits of a bfloat16');
+
+const rotationSchema = z.discriminatedUnion(
+  'kind',
+  [
+    z.object({ kind: z.literal('identity') }),
+    z.object({ kind: z.literal('hadamard'), size: integer, seed: integer.optional() }),
+    z.object({ kind: z.literal('matrix'), size: integer, bits: z.array(bits, 'an array') }),
+  ],
+  'identity, hadamard or matrix',
+);
+
+const moduleSchema = z.object(
+  {
+    format: z.string('the name of a format'),
+    activations: z.string('the name of a format or null').nullable(),
+    rotation: rotationSchema.optional(),
+    in_features: positiveInteger,
+  },
+  'an object',
+);
 
 const schema = z.object({
-  version: z.literal(VERSION),
-  modules: z.record(
-    z.string(),
-    z.object({
-      format: z.string(),
-      activations: z.string().nullable(),
-      rotation: rotationSchema.optional(),
-      in_features: z.int().positive(),
-    }),
-  ),
+  version: z.literal(VERSION, String(VERSION)),
+  modules: z.record(z.string(), moduleSchema, 'an object'),
 });
 
 /**
@@ -55,18 +69,14 @@ export async function readQuantizationConfig(directory: string): Promise<Quantiz
   const path = join(directory, 'config.json');
   const { quantization_config: raw } = await readJsonObject(path);
   if (raw === undefined || raw === null) return undefined;
-  const method = isJsonObject(raw) ? raw.quant_method : undefined;
-  if (method !== QUANT_METHOD) {
+  if (!isJsonObject(raw) || raw.quant_method !== QUANT_METHOD) {
+    const method = isJsonObject(raw) ? raw.quant_method : undefined;
     throw new QutlassError(
       'QUTLASS_E_UNSUPPORTED',
       `${path}: quantization_config.quant_method: expected "${QUANT_METHOD}", got ${show(method)}`,
     );
   }
-  const parsed = schema.safeParse(raw);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw checkpointError(path, `quantization_config.${issue?.path.join('.')}: ${issue?.message}`);
-  }
+  const quantization = validate(schema, raw, path, 'quantization_config');
   const modules = new Map<string, QuantizedModule>();
   // One object for all layers that rotate alike, so that its data are on the device once.
   const rotations = new Map<string, Rotation>();
@@ -76,7 +86,7 @@ export async function readQuantizationConfig(directory: string): Promise<Quantiz
     rotations.set(key, rotation);
     return rotation;
   };
-  for (const [name, module] of Object.entries(parsed.data.modules)) {
+  for (const [name, module] of Object.entries(quantization.modules)) {
     try {
       modules.set(name, {
         format: formatByName(module.format),

@@ -34,12 +34,17 @@ export function generateCommand(): Command {
         seed: numberOf('--seed', options.seed),
       };
       using model = await openModel(directory, options, recipeOf(options), signal);
-      process.stdout.write(prompt);
+      // The prompt waits for the first token: a refused option prints nothing.
+      let pending = prompt;
       try {
-        for await (const { text } of model.generate(prompt, { ...sampling, signal }))
-          process.stdout.write(text);
+        for await (const { text } of model.generate(prompt, { ...sampling, signal })) {
+          process.stdout.write(pending + text);
+          pending = '';
+        }
+        process.stdout.write(pending);
+        pending = '';
       } finally {
-        process.stdout.write('\n');
+        if (!pending) process.stdout.write('\n');
       }
     });
 }

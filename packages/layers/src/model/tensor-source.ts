@@ -24,6 +24,7 @@ export class TensorSource {
   readonly #unread: Set<string>;
   readonly #total: number;
   readonly #options: TensorSourceOptions;
+  #buffer = new Uint8Array();
 
   constructor(files: TensorReader, options: TensorSourceOptions) {
     this.#files = files;
@@ -36,12 +37,15 @@ export class TensorSource {
     return this.#files.info(name);
   }
 
+  /** The bytes of a tensor, valid until the next read: one buffer, as large as the largest so far, serves all. */
   async read(name: string): Promise<Uint8Array<ArrayBuffer>> {
     this.#options.signal?.throwIfAborted();
-    const bytes = await this.#files.read(name);
+    const { byteLength } = this.info(name);
+    if (byteLength > this.#buffer.length) this.#buffer = await this.#files.read(name);
+    else await this.#files.readInto(name, this.#buffer.subarray(0, byteLength));
     this.#unread.delete(name);
     this.#options.onProgress?.({ tensor: name, done: this.#total - this.#unread.size, total: this.#total });
-    return bytes;
+    return this.#buffer.subarray(0, byteLength);
   }
 
   /** Reads a dense tensor of the shape that config.json asks for. */

@@ -5,6 +5,8 @@
 #include <cuda_fp16.h>
 
 #include <cstdint>
+#include <cstring>
+#include <iterator>
 
 #include "qutlass.h"
 
@@ -49,11 +51,11 @@ __device__ inline void load(const T* from, float (&values)[V]) {
   if constexpr (V == 1) {
     values[0] = to_float(*from);
   } else {
-    alignas(16) T raw[kVector];
+    uint4 words[sizeof(T) * kVector / sizeof(uint4)];
 #pragma unroll
-    for (int i = 0; i < static_cast<int>(sizeof raw / sizeof(uint4)); ++i) {
-      reinterpret_cast<uint4*>(raw)[i] = reinterpret_cast<const uint4*>(from)[i];
-    }
+    for (int i = 0; i < static_cast<int>(std::size(words)); ++i) words[i] = reinterpret_cast<const uint4*>(from)[i];
+    T raw[kVector];
+    memcpy(raw, words, sizeof raw);
 #pragma unroll
     for (int i = 0; i < kVector; ++i) values[i] = to_float(raw[i]);
   }
@@ -65,13 +67,13 @@ __device__ inline void store(const float (&values)[V], T* to) {
   if constexpr (V == 1) {
     from_float(values[0], *to);
   } else {
-    alignas(16) T raw[kVector];
+    T raw[kVector];
 #pragma unroll
     for (int i = 0; i < kVector; ++i) from_float(values[i], raw[i]);
+    uint4 words[sizeof(T) * kVector / sizeof(uint4)];
+    memcpy(words, raw, sizeof raw);
 #pragma unroll
-    for (int i = 0; i < static_cast<int>(sizeof raw / sizeof(uint4)); ++i) {
-      reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(raw)[i];
-    }
+    for (int i = 0; i < static_cast<int>(std::size(words)); ++i) reinterpret_cast<uint4*>(to)[i] = words[i];
   }
 }
 

@@ -1,0 +1,103 @@
+import * as Plot from '@observablehq/plot';
+import { modelRowName } from '../../results/names.js';
+import type { ModelRow } from '../../results/types.js';
+import { exact } from '../../statistics.js';
+import { type Html, html } from '../html.js';
+import { KIND_COLORS } from '../style.js';
+import { kindOf, renderBars, renderLegend, renderPlot, renderSymbols } from './plot.js';
+
+const SYMBOLS = {
+  'weights only': 'circle',
+  'weights only, rotated': 'diamond2',
+  'activations too': 'square2',
+  'activations too, rotated': 'times',
+} as const;
+
+/** Bits per weight that part the two panels: at one scale the 8-bit formats would lie on each other. */
+const PANEL_LIMIT = 6;
+
+const kind = ({ weights }: ModelRow) => kindOf(weights);
+const isDense = (row: ModelRow) => kind(row) === 'dense';
+
+/** Perplexity against bits per weight, a panel for 4 and one for 8 bits; the unquantized model is a line. */
+export function perplexityPlot(rows: readonly ModelRow[]): Html {
+  const quantized = rows.filter((row) => !isDense(row));
+  const panels = [
+    { rows: quantized.filter(({ bitsPerWeight }) => bitsPerWeight < PANEL_LIMIT), width: 620 },
+    { rows: quantized.filter(({ bitsPerWeight }) => bitsPerWeight >= PANEL_LIMIT), width: 380 },
+  ];
+  const plots = panels
+    .filter((panel) => panel.rows.length > 0)
+    .map((panel) => perplexityPanel(panel.rows, rows.filter(isDense), panel.width));
+  return html`${renderLegend(rows.map(kind))}${renderSymbols(SYMBOLS)}<div class="panels">${plots}</div>`;
+}
+
+function perplexityPanel(rows: readonly ModelRow[], dense: readonly ModelRow[], width: number): Html {
+  const perplexities = [...rows, ...dense].map(({ perplexity }) => perplexity);
+  return renderPlot({
+    width,
+    height: 420,
+    marginTop: 30,
+    marginBottom: 45,
+    marginLeft: 55,
+    x: { label: 'bits per weight, scales included', grid: true, inset: 20, ticks: 5 },
+    y: {
+      label: 'perplexity',
+      grid: true,
+      domain: [Math.min(...perplexities), Math.max(...perplexities)],
+      inset: 20,
+    },
+    symbol: { domain: Object.keys(SYMBOLS), range: Object.values(SYMBOLS) },
+    marks: [
+      Plot.ruleY(dense, { y: 'perplexity', stroke: KIND_COLORS.dense, strokeDasharray: '4 3' }),
+      Plot.text(dense, {
+        y: 'perplexity',
+        text: 'weights',
+        frameAnchor: 'right',
+        textAnchor: 'end',
+        dx: -4,
+        dy: 9,
+        fill: KIND_COLORS.dense,
+      }),
+      Plot.dot(rows, {
+        x: 'bitsPerWeight',
+        y: 'perplexity',
+        stroke: kind,
+        symbol: treatment,
+        r: 5,
+        strokeWidth: 1.8,
+        title: (row: ModelRow) => `${modelRowName(row)}: ${row.perplexity.toFixed(3)}`,
+      }),
+    ],
+  });
+}
+
+/** What each variant adds to the loss. */
+export function lossPlot(rows: readonly ModelRow[]): Html {
+  const bars = rows
+    .filter((row) => !isDense(row))
+    .toSorted((a, b) => a.lossIncrease - b.lossIncrease)
+    .map((row) => ({
+      name: modelRowName(row),
+      kind: kind(row),
+      value: exact(row.lossIncrease),
+      text: row.lossIncrease.toFixed(4),
+    }));
+  return renderBars(bars, 'loss above the unquantized model, nats per token');
+}
+
+/** Decoding speed. */
+export function speedPlot(rows: readonly ModelRow[]): Html {
+  const bars = rows.map((row) => ({
+    name: modelRowName(row),
+    kind: kind(row),
+    value: row.tokensPerSecond,
+    text: row.tokensPerSecond.median.toFixed(0),
+  }));
+  return renderBars(bars, 'tokens per second');
+}
+
+function treatment({ rotation, activations }: ModelRow): keyof typeof SYMBOLS {
+  const what = activations ? 'activations too' : 'weights only';
+  return rotation ? `${what}, rotated` : what;
+}

@@ -1,0 +1,27 @@
+import { tmpdir } from 'node:os';
+import { Device } from '@qutlass/core-kernels';
+import { expect, it } from 'vitest';
+import { commitOf, runInfo } from './run-info.js';
+
+it('describes machine, versions and time', async () => {
+  const device = Device.open('cpu');
+  const { machine, node, packages, date } = await runInfo(device);
+  expect(machine.threads).toBe(device.info.threads);
+  expect(machine.memoryBytes).toBeGreaterThan(2 ** 28);
+  expect(node).toBe(process.version);
+  expect(Object.keys(packages)).toEqual([
+    '@qutlass/core-kernels',
+    '@qutlass/quant',
+    '@qutlass/gemm',
+    '@qutlass/layers',
+    '@qutlass/bench',
+    'native',
+  ]);
+  expect(Math.abs(Date.parse(date) - Date.now())).toBeLessThan(60_000);
+});
+
+it('knows the commit in its own repository only', async () => {
+  expect(await commitOf(tmpdir())).toBeNull();
+  // A copy of the sources without git has none either.
+  expect((await commitOf(process.cwd())) ?? '0'.repeat(40)).toMatch(/^[0-9a-f]{40}(-dirty)?$/);
+});

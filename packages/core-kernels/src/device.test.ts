@@ -1,0 +1,166 @@
+import { execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Device } from './device.js';
+import { loadBinding } from './loader.js';
+import { copyRows } from './ops/data.js';
+import { add, attention, embedding, rmsNorm } from './ops/model.js';
+import { Tensor } from './tensor.js';
+import { failure } from './test-support.js';
+
+describe('open', () => {
+  it('cpu, once', () => {
+    const device = Device.open('cpu');
+    expect([device.kind, device.name, `${device}`]).toEqual(['cpu', 'cpu', 'cpu']);
+    expect(Device.open('cpu')).toBe(device);
+    expect(device.stream).toBe(device.defaultStream);
+  });
+
+  it('auto is the same device and says why', () => {
+    const device = Device.open();
+    expect(device).toBe(Device.open('cpu'));
+    expect(device).toBe(Device.open('auto'));
+    expect(device.reason).toBe('auto: this build has no CUDA kernels');
+  });
+
+  it('a device that was asked for says so', () => {
+    expect(Device.open('cpu', { threads: 3 }).reason).toBe('asked for');
+  });
+
+  it.each(['cuda', 'cuda:0', 'cuda:15'] as const)('%s never falls back', (name) => {
+    expect(failure(() => Device.open(name))).toBe(
+      `QUTLASS_E_NO_DEVICE device "${name}": this build has no CUDA kernels`,
+    );
+    expect(Device.open('auto').reason).toContain('this build has no CUDA kernels');
+  });
+
+  it.each(['gpu', '', 'CPU', 'cuda:', 'cuda:-1', 'cuda:x', 'cpu:0'])('refuses %j', (name) => {
+    expect(failure(() => Device.open(name as 'cpu'))).toBe(
+      `QUTLASS_E_ARGUMENT device: expected 'auto', 'cpu', 'cuda' or 'cuda:<index>', got ${JSON.stringify(name)}`,
+    );
+  });
+
+  it('the library itself knows the CPU only', () => {
+    expect(failure(() => loadBinding().deviceOpen('cuda', 0))).toBe(
+      'QUTLASS_E_NO_DEVICE name: expected "cpu", got "cuda"; this library holds no kernels for other devices',
+    );
+  });
+});
+
+describe('threads', () => {
+  it('are as asked for, in a device of its own', () => {
+    const device = Device.open('cpu', { threads: 3 });
+    expect(device.info.threads).toBe(3);
+    expect(Device.open('cpu', { threads: 3 })).toBe(device);
+    expect(Device.open('cpu')).not.toBe(device);
+    expect(`${device}`).toBe('cpu with 3 thread(s)');
+  });
+
+  it.each([0, -1, 1.5, 1025, Number.NaN])('refuses %d', (threads) => {
+    expect(failure(() => Device.open('cpu', { threads }))).toBe(
+      `QUTLASS_E_ARGUMENT threads: expected an integer from 1 to 1024, got ${threads}`,
+    );
+  });
+
+  // The environment is read when a device is opened, so each value needs a process of its own.
+  const threadsOf = (value: string | undefined) => {
+    const program = `
+      import { Device } from ${JSON.stringify(join(import.meta.dirname, '..', 'dist', 'index.js'))};
+      try { console.log(Device.open('cpu').info.threads); } catch (e) { console.log(e.code, e.message); }`;
+    const { QUTLASS_THREADS: _, ...rest } = process.env;
+    const env = value === undefined ? rest : { ...rest, QUTLASS_THREADS: value };
+    return execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+      encoding: 'utf8',
+      env,
+    }).trim();
+  };
+
+  it('come from QUTLASS_THREADS by default, or from the machine', () => {
+    expect(threadsOf('5')).toBe('5');
+    expect(Number(threadsOf(undefined))).toBeGreaterThanOrEqual(availableParallelism());
+    expect(threadsOf('many')).toBe(
+      'QUTLASS_E_ARGUMENT QUTLASS_THREADS: expected a number from 1 to 1024, got "many"',
+    );
+  });
+});
+
+it('info names the processor and the instruction set', () => {
+  const { name, isa, threads } = Device.open('cpu').info;
+  expect(name).not.toBe('');
+  expect(['avx2', 'generic']).toContain(isa);
+  expect(threads).toBeGreaterThan(0);
+});
+
+describe('memory', () => {
+  const device = Device.open('cpu', { threads: 1 });
+
+  it('stays flat over 10,000 tensors', () => {
+    Tensor.empty([1000], 'f32', device).dispose();
+    const before = device.memoryStats();
+    for (let i = 0; i < 10_000; i++) {
+      using t = Tensor.empty([1000], 'f32', device);
+      t.reshape([10, 100]).dispose();
+    }
+    expect(device.memoryStats()).toEqual(before);
+  });
+
+  it('counts blocks and bytes', () => {
+    device.trimMemory();
+    const empty = device.memoryStats();
+    const t = Tensor.empty([1 << 20], 'f32', device);
+    const used = device.memoryStats();
+    expect(used.allocations).toBe(empty.allocations + 1);
+    expect(used.allocated - empty.allocated).toBe(4 << 20);
+    expect(used.reserved - empty.reserved).toBe(4 << 20);
+    expect(used.peak).toBeGreaterThanOrEqual(used.allocated);
+    t.dispose();
+    const freed = device.memoryStats();
+    expect([freed.allocations, freed.allocated]).toEqual([empty.allocations, empty.allocated]);
+    expect(freed.reserved).toBe(used.reserved);
+    device.trimMemory();
+    expect(device.memoryStats().reserved).toBe(empty.reserved);
+  });
+
+  it('reserves at most an eighth more than asked for', () => {
+    const before = device.memoryStats().allocated;
+    for (const bytes of [1, 64, 65, 1000, 4097, 100_003, 1_048_577]) {
+      using t = Tensor.empty([bytes], 'u8', device);
+      const taken = device.memoryStats().allocated - before;
+      expect(taken).toBeGreaterThanOrEqual(bytes);
+      expect(taken).toBeLessThan(Math.max(bytes * 1.125, bytes + 64));
+      expect(t.byteLength).toBe(bytes);
+    }
+  });
+
+  it('a size that no machine has is refused, and all goes on', async () => {
+    const before = device.memoryStats();
+    expect(failure(() => Tensor.empty([2 ** 44], 'f32', device))).toBe(
+      `QUTLASS_E_OUT_OF_MEMORY out of memory: ${2 ** 46} bytes asked for, ${before.allocated} bytes of this device in use`,
+    );
+    expect(failure(() => Tensor.zeros([2 ** 44], 'f32', device))).toBe(
+      `QUTLASS_E_OUT_OF_MEMORY out of memory: ${2 ** 46} bytes asked for`,
+    );
+    expect(device.memoryStats()).toEqual(before);
+    using t = Tensor.from([1, 2], { shape: [2], device });
+    expect(await t.toArray()).toEqual(Float32Array.of(1, 2));
+  });
+});
+
+it('operands of two devices are refused', () => {
+  const here = Device.open('cpu');
+  const there = Device.open('cpu', { threads: 2 });
+  using a = Tensor.zeros([2, 2], 'f32', here);
+  using b = Tensor.zeros([2, 2], 'f32', there);
+  using weight = Tensor.zeros([2], 'f32', there);
+  using q = Tensor.zeros([1, 1, 2], 'f32', here);
+  using cache = Tensor.zeros([1, 1, 2], 'f32', there);
+  using ids = Tensor.zeros([1], 'i32', here);
+  const text = 'QUTLASS_E_ARGUMENT device: expected all operands on cpu, got one on cpu with 2 thread(s)';
+  expect(failure(() => add(a, b))).toBe(text);
+  expect(failure(() => copyRows(a, b, 0))).toBe(text);
+  expect(failure(() => embedding(ids, b, 'f32'))).toBe(text);
+  expect(failure(() => rmsNorm(a, weight, 1e-5))).toBe(text);
+  expect(failure(() => rmsNorm(a, weight, 1e-5, a))).toBe(text);
+  expect(failure(() => attention(q, cache, cache, ids, 1))).toBe(text);
+});
