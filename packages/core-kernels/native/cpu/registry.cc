@@ -15,12 +15,14 @@ namespace qutlass {
 namespace {
 
 void require_integer_pair(const qutlass_matmul_problem& problem) {
-  if (!is_integer_pair(problem)) fail(QUTLASS_E_UNSUPPORTED, "a and b: this kernel multiplies int8 and int4 matrices");
+  if (!is_integer_pair(problem))
+    fail(QUTLASS_E_UNSUPPORTED, "a and b: this kernel multiplies int8 and int4 matrices");
 }
 
 void require_no_integer_pair(const qutlass_matmul_problem& problem) {
   if (is_integer_pair(problem)) {
-    fail(QUTLASS_E_UNSUPPORTED, "a and b: int8 and int4 matrices are multiplied by kernels with integer accumulators");
+    fail(QUTLASS_E_UNSUPPORTED,
+         "a and b: int8 and int4 matrices are multiplied by kernels with integer accumulators");
   }
 }
 
@@ -34,25 +36,32 @@ void run_i32(Context& context, const qutlass_matmul_problem& problem) {
   matmul_i32(context, problem, kPrimitives);
 }
 
-// peak_gops: measured on one Zen 3 core at 3.2 GHz with M = N = K = 2048 (generic kernels: M = 128), two operations per
-// multiply-add.
+// peak_gops: measured on one Zen 3 core at 3.2 GHz with M = N = K = 2048 (generic kernels: M = 128), two
+// operations per multiply-add.
 const Kernel kKernels[] = {
-    {{"cpu.i32.avx2", "cpu", "avx2", "i32", kPanelA, kPanelB, kBlockI32, 0, 130}, require_integer_pair,
+    {{"cpu.i32.avx2", "cpu", "avx2", "i32", kPanelA, kPanelB, kBlockI32, 0, 130},
+     require_integer_pair,
      run_i32<kAvx2Primitives>},
-    {{"cpu.f32.avx2", "cpu", "avx2", "f32", kPanelA, kPanelB, kBlockF32, 0, 84}, require_no_integer_pair,
+    {{"cpu.f32.avx2", "cpu", "avx2", "f32", kPanelA, kPanelB, kBlockF32, 0, 84},
+     require_no_integer_pair,
      run_f32<kAvx2Primitives>},
-    {{"cpu.i32.generic", "cpu", "", "i32", kPanelA, kPanelB, kBlockI32, 0, 4}, require_integer_pair,
+    {{"cpu.i32.generic", "cpu", "", "i32", kPanelA, kPanelB, kBlockI32, 0, 4},
+     require_integer_pair,
      run_i32<kGenericPrimitives>},
-    {{"cpu.f32.generic", "cpu", "", "f32", kPanelA, kPanelB, kBlockF32, 0, 19}, require_no_integer_pair,
+    {{"cpu.f32.generic", "cpu", "", "f32", kPanelA, kPanelB, kBlockF32, 0, 19},
+     require_no_integer_pair,
      run_f32<kGenericPrimitives>},
-    {{"cpu.reference", "cpu", "", "f64", 1, 1, 1, 0, 2}, [](const qutlass_matmul_problem&) {}, matmul_reference},
+    {{"cpu.reference", "cpu", "", "f64", 1, 1, 1, 0, 2},
+     [](const qutlass_matmul_problem&) {},
+     matmul_reference},
 };
 
 int32_t kernel_count() { return static_cast<int32_t>(std::size(kKernels) + cuda_kernels().size()); }
 
 const Kernel& kernel_at(int32_t index) {
   const int32_t count = kernel_count(), cpu = static_cast<int32_t>(std::size(kKernels));
-  if (index < 0 || index >= count) fail(QUTLASS_E_ARGUMENT, "kernel: expected 0 to %d, got %d", count - 1, index);
+  if (index < 0 || index >= count)
+    fail(QUTLASS_E_ARGUMENT, "kernel: expected 0 to %d, got %d", count - 1, index);
   return index < cpu ? kKernels[index] : cuda_kernels()[static_cast<size_t>(index - cpu)];
 }
 
@@ -65,15 +74,15 @@ const Kernel& require_supported(int32_t index, const qutlass_matmul_problem* pro
   const Kernel& kernel = kernel_at(index);
   require_matmul_problem(problem);
   if (!is_available(kernel)) {
-    fail(QUTLASS_E_UNSUPPORTED, "%s: requires %s, which this machine lacks or QUTLASS_ISA turns off", kernel.info.name,
-         kernel.info.requires_isa);
+    fail(QUTLASS_E_UNSUPPORTED, "%s: requires %s, which this machine lacks or QUTLASS_ISA turns off",
+         kernel.info.name, kernel.info.requires_isa);
   }
   kernel.require_supported(*problem);
   return kernel;
 }
 
-// Kernels see a rotated A as a dense float32 matrix: the rotation costs little beside the multiplication, and is done
-// once and not once per kernel.
+// Kernels see a rotated A as a dense float32 matrix: the rotation costs little beside the multiplication, and
+// is done once and not once per kernel.
 void run_rotated(Context& context, const Kernel& kernel, qutlass_matmul_problem problem) {
   const qutlass_tensor a = problem.a.dense;
   const Scratch rotated(context.memory, static_cast<size_t>(element_count(a)) * sizeof(float));
@@ -121,8 +130,8 @@ qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel, const qutl
                     part(a, nullptr, a.quantized.zero_points), part(a, nullptr, a.quantized.global_scale),
                     part(b, b.dense.data, b.quantized.codes), part(b, nullptr, b.quantized.scales),
                     part(b, nullptr, b.quantized.zero_points), part(b, nullptr, b.quantized.global_scale),
-                    a.is_quantized ? nullptr : problem->a_rotation.data, problem->alpha_pointer, problem->bias.data,
-                    problem->out.data},
+                    a.is_quantized ? nullptr : problem->a_rotation.data, problem->alpha_pointer,
+                    problem->bias.data, problem->out.data},
                    [&chosen, copy = *problem](qutlass::Context& context) {
                      if (!copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY) {
                        qutlass::run_rotated(context, chosen, copy);

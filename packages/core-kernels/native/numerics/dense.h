@@ -21,7 +21,8 @@ QUTLASS_HD inline float bf16_to_f32(uint16_t bits) {
 
 QUTLASS_HD inline uint16_t f32_to_bf16(float value) {
   uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);  // keep NaN a NaN
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+    return static_cast<uint16_t>((bits >> 16) | 0x40u);  // keep NaN a NaN
 #ifdef __CUDA_ARCH__
   return __bfloat16_as_ushort(__float2bfloat16_rn(value));
 #else
@@ -66,8 +67,9 @@ QUTLASS_HD inline void store_dense(void* data, int32_t dtype, int64_t i, float v
   }
 }
 
-// The float32 that rounds to fewer bits as the double would. Rounding to the nearest twice could go wrong, so this one is
-// rounded to odd: inexact results get an odd last bit, which no later rounding can mistake for a tie.
+// The float32 that rounds to fewer bits as the double would. Rounding to the nearest twice could go wrong, so
+// this one is rounded to odd: inexact results get an odd last bit, which no later rounding can mistake for a
+// tie.
 QUTLASS_HD inline float round_to_odd(double value) {
   const float nearest = static_cast<float>(value);
   if (static_cast<double>(nearest) == value || value != value) return nearest;

@@ -50,8 +50,8 @@ struct Minifloat {
   QUTLASS_HD static constexpr float decode(uint32_t code, bool ieee_specials) {
     const uint32_t magnitude = code & (kSign - 1);
     // The code at the place of float32's exponent and mantissa, where only the bias differs: by a factor.
-    const float value =
-        std::bit_cast<float>(magnitude << (23 - M)) * std::bit_cast<float>(static_cast<uint32_t>(254 - Bias) << 23);
+    const float value = std::bit_cast<float>(magnitude << (23 - M)) *
+                        std::bit_cast<float>(static_cast<uint32_t>(254 - Bias) << 23);
     const bool infinite = ieee_specials && (magnitude & ((1u << M) - 1)) == 0;
     const uint32_t special = infinite ? 0x7F800000u : 0x7FC00000u;
     const uint32_t bits = magnitude > Top ? special : std::bit_cast<uint32_t>(value);
@@ -77,7 +77,8 @@ struct Minifloat {
 #endif
     constexpr int32_t kMinNormal = (128 - Bias) << 23;
     const float finite = fminf(fabsf(x), decode(Top, false));
-    // The power of two below, and a number whose last bit is worth one step of the mantissa there: adding it rounds.
+    // The power of two below, and a number whose last bit is worth one step of the mantissa there: adding it
+    // rounds.
     const int32_t power = max(__float_as_int(finite) & 0x7F800000, kMinNormal);
     const int32_t rounder = power + ((23 - M) << 23);
     const int32_t steps = __float_as_int(finite + __int_as_float(rounder)) - rounder;

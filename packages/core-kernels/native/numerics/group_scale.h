@@ -19,9 +19,9 @@ inline constexpr float kNaNScale = std::bit_cast<float>(0x7FC00000u);
 
 // The span of the elements of a group. It includes 0, as every range of codes does.
 //
-// On the bits, because a maximum of integers becomes vector code: as signed integers positive floats are ordered by
-// magnitude above all negative ones, as unsigned integers negative floats are above all positive ones. Infinities and
-// NaN lie beyond the finite numbers in both.
+// On the bits, because a maximum of integers becomes vector code: as signed integers positive floats are
+// ordered by magnitude above all negative ones, as unsigned integers negative floats are above all positive
+// ones. Infinities and NaN lie beyond the finite numbers in both.
 struct GroupRange {
   int32_t highest = 0;
   uint32_t lowest = 0x80000000u;
@@ -51,7 +51,9 @@ struct GroupScale {
 };
 
 // floor(log2 x) + 127 of x >= 0, from the exponent field; 0 for subnormal numbers.
-QUTLASS_HD inline int32_t biased_exponent(float x) { return static_cast<int32_t>(std::bit_cast<uint32_t>(x) >> 23); }
+QUTLASS_HD inline int32_t biased_exponent(float x) {
+  return static_cast<int32_t>(std::bit_cast<uint32_t>(x) >> 23);
+}
 
 QUTLASS_HD inline float largest_element(int32_t element) {
   switch (element) {
@@ -64,7 +66,8 @@ QUTLASS_HD inline float largest_element(int32_t element) {
   }
 }
 
-// ---- MX: e8m0 scales. Dividing by a power of two is exact, so one multiplication equals x / scale * global_scale.
+// ---- MX: e8m0 scales. Dividing by a power of two is exact, so one multiplication equals x / scale *
+// global_scale.
 
 QUTLASS_HD inline GroupScale mx_scale(int32_t byte, float global_scale) {
   const float scale = decode_e8m0(static_cast<uint8_t>(std::clamp(byte, 0, 254)));
@@ -88,8 +91,8 @@ QUTLASS_HD inline GroupScale mx_abs_max(float amax, float global_scale) {
   return mx_scale(biased_exponent(amax + 1e-8f), global_scale);
 }
 
-// QuEST: the step of the grid that has the smallest error for a normal distribution of this standard deviation. From
-// the sums of the elements and of their squares. Zeros: byte 100.
+// QuEST: the step of the grid that has the smallest error for a normal distribution of this standard
+// deviation. From the sums of the elements and of their squares. Zeros: byte 100.
 QUTLASS_HD inline GroupScale mx_quest(double sum, double squares, int64_t count) {
   const double mean = sum / static_cast<double>(count);
   const double variance = std::max(0.0, squares / static_cast<double>(count) - mean * mean);
@@ -98,16 +101,16 @@ QUTLASS_HD inline GroupScale mx_quest(double sum, double squares, int64_t count)
 
 // ---- NVFP4: e4m3 scales under a global scale.
 
-// target: the magnitude that becomes 1 after the division by the stored scale. A group whose scale rounds to 0 has
-// codes 0.
+// target: the magnitude that becomes 1 after the division by the stored scale. A group whose scale rounds to
+// 0 has codes 0.
 QUTLASS_HD inline GroupScale nv_scale(float target, float global_scale) {
   const float scale = E4M3::decode(E4M3::encode(global_scale * target), false);
   return {scale, scale > 0 ? std::min(global_scale / scale, FLT_MAX) : 0.0f, 0};
 }
 
-// Four over six (Cook et al. 2025): e2m1 has no value between 4 and 6, so for some groups it is better to map the
-// largest element to 4. The candidate with the smaller sum of squared errors wins; equal errors keep 6. Sums run through
-// the elements in order, so that ties are the same wherever they are computed.
+// Four over six (Cook et al. 2025): e2m1 has no value between 4 and 6, so for some groups it is better to map
+// the largest element to 4. The candidate with the smaller sum of squared errors wins; equal errors keep 6.
+// Sums run through the elements in order, so that ties are the same wherever they are computed.
 struct FourSix {
   struct Candidate {
     GroupScale scale;
@@ -124,7 +127,8 @@ struct FourSix {
   };
   Candidate six, four;
 
-  QUTLASS_HD FourSix(float amax, float global_scale) : six(amax / 6, global_scale), four(amax / 4, global_scale) {}
+  QUTLASS_HD FourSix(float amax, float global_scale)
+      : six(amax / 6, global_scale), four(amax / 4, global_scale) {}
   QUTLASS_HD const GroupScale& choose(double six_error, double four_error) const {
     return four_error < six_error ? four.scale : six.scale;
   }
@@ -132,8 +136,9 @@ struct FourSix {
 
 // ---- AMAX: scales in a floating-point dtype.
 
-// The nearest scale of the dtype that can be used: one too large becomes the largest, and one whose reciprocal is not
-// finite, 0 among them, the smallest power of two that has a reciprocal. Codes are computed from the stored scale.
+// The nearest scale of the dtype that can be used: one too large becomes the largest, and one whose
+// reciprocal is not finite, 0 among them, the smallest power of two that has a reciprocal. Codes are computed
+// from the stored scale.
 QUTLASS_HD inline GroupScale amax_scale(int32_t scale_dtype, float exact) {
   float scale = exact, smallest = 0x1p-127f;
   if (scale_dtype == QUTLASS_BF16) {
@@ -165,9 +170,9 @@ QUTLASS_HD inline GroupScale asymmetric_scale(const qutlass_format& format, floa
 
 // ---- any rule
 
-// Whether a group gets a scale. One with a NaN or an infinity, and every group under a global scale that is not a
-// positive number, gets the scale NaN and codes 0: the damage stays in the group, is seen in the output, and never turns
-// into finite numbers.
+// Whether a group gets a scale. One with a NaN or an infinity, and every group under a global scale that is
+// not a positive number, gets the scale NaN and codes 0: the damage stays in the group, is seen in the
+// output, and never turns into finite numbers.
 QUTLASS_HD inline bool is_usable(const GroupRange& range, float global_scale) {
   return range.finite() && global_scale > 0 && global_scale <= FLT_MAX;
 }
@@ -187,10 +192,11 @@ QUTLASS_HD inline GroupScale scale_from_range(const qutlass_format& format, cons
   }
 }
 
-// Calls visit(encode) with the function that makes the code of an element times the multiplier of its scale, which is
-// not NaN. The choice of the function is out of the loops over elements.
+// Calls visit(encode) with the function that makes the code of an element times the multiplier of its scale,
+// which is not NaN. The choice of the function is out of the loops over elements.
 template <typename Visit>
-QUTLASS_HD inline void with_encoder(const qutlass_format& format, const GroupScale& scale, const Visit& visit) {
+QUTLASS_HD inline void with_encoder(const qutlass_format& format, const GroupScale& scale,
+                                    const Visit& visit) {
   // rint + zero point, clamped to [low, high]
   const auto integer = [&](int32_t low, int32_t high) {
     const int32_t zero = scale.zero_point;
@@ -215,18 +221,20 @@ QUTLASS_HD inline void store_group_scale(const qutlass_quantized& out, int64_t r
                                          const GroupScale& scale) {
   store_scale(out, scale_offset(out, row, col), scale.scale);
   if (out.zero_points) {
-    static_cast<uint8_t*>(out.zero_points)[row * scale_cols(out) + col] = static_cast<uint8_t>(scale.zero_point);
+    static_cast<uint8_t*>(out.zero_points)[row * scale_cols(out) + col] =
+        static_cast<uint8_t>(scale.zero_point);
   }
 }
 
 // ---- global scales
 
-// QuTLASS's factor: e8m0 scales are powers of two not above amax, so elements are below 2 and 3 times that fits e2m1.
+// QuTLASS's factor: e8m0 scales are powers of two not above amax, so elements are below 2 and 3 times that
+// fits e2m1.
 inline constexpr float kMxAbsMax = 3;
 
-// The global scale under which the largest element becomes the largest e2m1 value times the largest e4m3 scale. Four
-// over six leaves room for scales that are 1.5 times as large: 256 * 1.5 = 384 fits e4m3. 1 for zeros; the largest finite
-// number for an amax so small that the quotient would overflow.
+// The global scale under which the largest element becomes the largest e2m1 value times the largest e4m3
+// scale. Four over six leaves room for scales that are 1.5 times as large: 256 * 1.5 = 384 fits e4m3. 1 for
+// zeros; the largest finite number for an amax so small that the quotient would overflow.
 QUTLASS_HD inline float nv_global_scale(int32_t rule, float amax) {
   const float top = rule == QUTLASS_RULE_NV ? 448 * 6 : 256 * 6;
   return amax > 0 ? std::min(top / amax, FLT_MAX) : 1;

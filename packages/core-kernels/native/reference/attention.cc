@@ -210,7 +210,8 @@ extern "C" qutlass_status qutlass_attention(qutlass_stream* stream, const qutlas
     require_float_tensor("out", out, 3);
     require_shape("out", *out, {tokens, heads, head_dim});
     const Attention attention(*q, *k_cache, *v_cache, *positions, scale, *out);
-    if (const auto* gpu = stream->device.operations) return gpu->attention(*stream, *q, *k_cache, *v_cache, *positions, scale, *out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->attention(*stream, *q, *k_cache, *v_cache, *positions, scale, *out);
     stream->launch({q->data, k_cache->data, v_cache->data, positions->data, out->data},
                    [attention](Context& context) { attention.run(context); });
   });

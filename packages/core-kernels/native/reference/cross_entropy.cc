@@ -60,7 +60,8 @@ extern "C" qutlass_status qutlass_cross_entropy(qutlass_stream* stream, const qu
     require_shape("targets", *targets, {logits->shape[0]});
     require_tensor("out", out, 1, {QUTLASS_F32});
     require_shape("out", *out, {logits->shape[0]});
-    if (const auto* gpu = stream->device.operations) return gpu->cross_entropy(*stream, *logits, *targets, *out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->cross_entropy(*stream, *logits, *targets, *out);
     stream->launch({logits->data, targets->data, out->data},
                    [logits = *logits, targets = *targets, out = *out](Context& context) {
                      cross_entropy(context, logits, targets, out);

@@ -57,14 +57,16 @@ qutlass_status enqueue_map(qutlass_stream* stream, const char* a_name, const qut
 extern "C" qutlass_status qutlass_silu_mul(qutlass_stream* stream, const qutlass_tensor* gate,
                                            const qutlass_tensor* up, const qutlass_tensor* out) {
   // The exponential makes an element several times as dear as a sum.
-  return qutlass::enqueue_map(stream, "gate", gate, "up", up, out, qutlass::kElementsPerPiece / 4,
-                              [](float g, float u) { return g / (1.0f + std::exp(-g)) * u; },
-                              [=](const auto& gpu) { gpu.silu_mul(*stream, *gate, *up, *out); });
+  return qutlass::enqueue_map(
+      stream, "gate", gate, "up", up, out, qutlass::kElementsPerPiece / 4,
+      [](float g, float u) { return g / (1.0f + std::exp(-g)) * u; },
+      [=](const auto& gpu) { gpu.silu_mul(*stream, *gate, *up, *out); });
 }
 
 extern "C" qutlass_status qutlass_add(qutlass_stream* stream, const qutlass_tensor* a,
                                       const qutlass_tensor* b, float scale, const qutlass_tensor* out) {
-  return qutlass::enqueue_map(stream, "a", a, "b", b, out, qutlass::kElementsPerPiece,
-                              [scale](float left, float right) { return left + scale * right; },
-                              [=](const auto& gpu) { gpu.add(*stream, *a, *b, scale, *out); });
+  return qutlass::enqueue_map(
+      stream, "a", a, "b", b, out, qutlass::kElementsPerPiece,
+      [scale](float left, float right) { return left + scale * right; },
+      [=](const auto& gpu) { gpu.add(*stream, *a, *b, scale, *out); });
 }

@@ -54,9 +54,11 @@ extern "C" qutlass_status qutlass_global_scale(qutlass_stream* stream, const qut
     }
     const qutlass_rotation copy = copy_rotation(rotation);
     auto* result = static_cast<float*>(out->data);
-    if (const auto* gpu = stream->device.operations) return gpu->global_scale(*stream, *x, copy, *format, *out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->global_scale(*stream, *x, copy, *format, *out);
     stream->launch({x->data, copy.data, result}, [=, x = *x](Context& context) {
-      *result = rule == QUTLASS_RULE_MX_ABS_MAX ? kMxAbsMax : nv_global_scale(rule, finite_amax(context, x, copy));
+      *result =
+          rule == QUTLASS_RULE_MX_ABS_MAX ? kMxAbsMax : nv_global_scale(rule, finite_amax(context, x, copy));
     });
   });
 }

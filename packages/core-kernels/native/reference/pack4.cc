@@ -57,7 +57,8 @@ qutlass_status qutlass_unpack4(qutlass_stream* stream, const qutlass_tensor* pac
     require_packing("out", *out, "packed", *packed);
     const auto* source = static_cast<const uint8_t*>(packed->data);
     auto* codes = static_cast<uint8_t*>(out->data);
-    if (const auto* gpu = stream->device.operations) return gpu->unpack4(*stream, *packed, sign_extend != 0, *out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->unpack4(*stream, *packed, sign_extend != 0, *out);
     stream->launch({source, codes}, [=, bytes = element_count(*packed)](Context& context) {
       // Flipping the sign bit and subtracting its weight copies it into the upper half.
       const int32_t sign = sign_extend ? 8 : 0;

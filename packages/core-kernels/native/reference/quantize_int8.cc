@@ -22,7 +22,8 @@ extern "C" qutlass_status qutlass_quantize_int8_with_scale(qutlass_stream* strea
       fail(QUTLASS_E_SHAPE, "scale: expected one value or one for each of %lld rows, got shape %s",
            static_cast<long long>(rows), shape_text(*scale).c_str());
     }
-    if (const auto* gpu = stream->device.operations) return gpu->quantize_int8_with_scale(*stream, *x, *scale, *out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->quantize_int8_with_scale(*stream, *x, *scale, *out);
     stream->launch(
         {x->data, scale->data, out->data}, [=, x = *x, scale = *scale, out = *out](Context& context) {
           auto* codes = static_cast<int8_t*>(out.data);

@@ -64,7 +64,8 @@ extern "C" qutlass_status qutlass_rms_norm(qutlass_stream* stream, const qutlass
     if (!(eps > 0) || !std::isfinite(eps)) {
       fail(QUTLASS_E_ARGUMENT, "eps: expected a finite number above 0, got %g", static_cast<double>(eps));
     }
-    if (const auto* gpu = stream->device.operations) return gpu->rms_norm(*stream, *x, carried, *weight, eps, *out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->rms_norm(*stream, *x, carried, *weight, eps, *out);
     stream->launch({x->data, carried.data, weight->data, out->data},
                    [x = *x, carried, weight = *weight, eps, out = *out](Context& context) {
                      rms_norm(context, x, carried, weight, eps, out);

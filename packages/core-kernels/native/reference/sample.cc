@@ -152,7 +152,8 @@ extern "C" qutlass_status qutlass_sample(qutlass_stream* stream, const qutlass_t
     require_sampling(sampling);
     require_tensor("out", out, 1, {QUTLASS_I32});
     require_shape("out", *out, {logits->shape[0]});
-    if (const auto* gpu = stream->device.operations) return gpu->sample(*stream, *logits, *counters, *sampling, *out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->sample(*stream, *logits, *counters, *sampling, *out);
     stream->launch({logits->data, counters->data, out->data},
                    [logits = *logits, counters = *counters, sampling = *sampling,
                     out = *out](Context& context) { sample(context, logits, counters, sampling, out); });

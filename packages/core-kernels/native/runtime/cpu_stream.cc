@@ -54,7 +54,9 @@ std::string processor_name() {
 }  // namespace
 
 CpuDevice::CpuDevice(int threads)
-    : qutlass_device(DeviceKind::kCpu, std::make_unique<HostMemory>()), pool_(threads), context_{pool_, memory} {}
+    : qutlass_device(DeviceKind::kCpu, std::make_unique<HostMemory>()),
+      pool_(threads),
+      context_{pool_, memory} {}
 
 qutlass_device_info CpuDevice::info() const {
   qutlass_device_info info{};

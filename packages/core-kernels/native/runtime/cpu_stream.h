@@ -1,4 +1,5 @@
-// The CPU backend: a stream is a queue with a thread of its own, and kernels spread over the device's thread pool.
+// The CPU backend: a stream is a queue with a thread of its own, and kernels spread over the device's thread
+// pool.
 #pragma once
 
 #include <condition_variable>

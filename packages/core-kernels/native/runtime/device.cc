@@ -89,7 +89,8 @@ qutlass_status qutlass_alloc(qutlass_device* device, size_t bytes, void** data) 
 
 qutlass_status qutlass_alloc_from(qutlass_device* device, const void* host, size_t bytes, void** data) {
   return guarded([&] {
-    if (!device || !host || !data) fail(QUTLASS_E_ARGUMENT, "device, host and data: expected pointers, got NULL");
+    if (!device || !host || !data)
+      fail(QUTLASS_E_ARGUMENT, "device, host and data: expected pointers, got NULL");
     void* block = device->allocate(bytes);
     try {
       device->upload(block, host, bytes);

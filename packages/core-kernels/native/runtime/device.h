@@ -1,4 +1,5 @@
-// Devices and streams as the C ABI and the operations see them. A backend derives from these: cpu_stream.h, cuda/.
+// Devices and streams as the C ABI and the operations see them. A backend derives from these: cpu_stream.h,
+// cuda/.
 #pragma once
 
 #include <cstdint>

@@ -31,7 +31,8 @@ struct Operations {
   void (*rms_norm)(Stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out);
   void (*rope)(Stream, Tensor x, Tensor positions, Tensor inv_freq);
   void (*kv_append)(Stream, Tensor x, Tensor positions, Tensor cache);
-  void (*attention)(Stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale, Tensor out);
+  void (*attention)(Stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale,
+                    Tensor out);
   void (*silu_mul)(Stream, Tensor gate, Tensor up, Tensor out);
   void (*add)(Stream, Tensor a, Tensor b, float scale, Tensor out);
   void (*sample)(Stream, Tensor logits, Tensor counters, const qutlass_sampling&, Tensor out);

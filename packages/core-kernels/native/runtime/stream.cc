@@ -113,7 +113,9 @@ qutlass_status qutlass_graph_launch(qutlass_graph* graph, qutlass_stream* stream
   });
 }
 
-int64_t qutlass_graph_node_count(const qutlass_graph* graph) { return graph ? graph->recording->operations : 0; }
+int64_t qutlass_graph_node_count(const qutlass_graph* graph) {
+  return graph ? graph->recording->operations : 0;
+}
 
 void qutlass_graph_destroy(qutlass_graph* graph) { delete graph; }
 

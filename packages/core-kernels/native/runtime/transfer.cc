@@ -11,8 +11,9 @@ void require_bytes(const qutlass_tensor& tensor, const void* host, size_t bytes)
   if (!host) fail(QUTLASS_E_ARGUMENT, "host: expected a pointer, got NULL");
   const int64_t expected = qutlass::element_count(tensor) * qutlass::dtype_bytes(tensor.dtype);
   if (bytes != static_cast<size_t>(expected)) {
-    fail(QUTLASS_E_SHAPE, "bytes: expected %lld for shape %s of %s, got %zu", static_cast<long long>(expected),
-         qutlass::shape_text(tensor).c_str(), qutlass::dtype_name(tensor.dtype), bytes);
+    fail(QUTLASS_E_SHAPE, "bytes: expected %lld for shape %s of %s, got %zu",
+         static_cast<long long>(expected), qutlass::shape_text(tensor).c_str(),
+         qutlass::dtype_name(tensor.dtype), bytes);
   }
 }
 
@@ -20,7 +21,8 @@ void require_bytes(const qutlass_tensor& tensor, const void* host, size_t bytes)
 
 extern "C" {
 
-qutlass_status qutlass_write(qutlass_stream* stream, const void* host, size_t bytes, const qutlass_tensor* out) {
+qutlass_status qutlass_write(qutlass_stream* stream, const void* host, size_t bytes,
+                             const qutlass_tensor* out) {
   return guarded([&] {
     qutlass::require_stream(stream);
     qutlass::require_tensor("out", out);

@@ -1,5 +1,5 @@
-// Eight neighbouring elements of a tensor in one thread: 16 bytes of bfloat16, 8 or 4 bytes of codes. Tails and data
-// that are not aligned are taken element by element, so every offset and count works.
+// Eight neighbouring elements of a tensor in one thread: 16 bytes of bfloat16, 8 or 4 bytes of codes. Tails
+// and data that are not aligned are taken element by element, so every offset and count works.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ __device__ inline bool is_aligned(const void* pointer) {
 }
 
 // Elements [offset, offset + count) in F32, BF16 or F16, and zeros up to kChunk.
-__device__ inline void load_chunk(const void* data, int32_t dtype, int64_t offset, int count, float (&x)[kChunk]) {
+__device__ inline void load_chunk(const void* data, int32_t dtype, int64_t offset, int count,
+                                  float (&x)[kChunk]) {
   const int64_t bytes = offset * (dtype == QUTLASS_F32 ? 4 : 2);
   const auto* from = reinterpret_cast<const uint4*>(static_cast<const char*>(data) + bytes);
   if (count != kChunk || !is_aligned<16>(from)) {
@@ -45,7 +46,8 @@ __device__ inline void load_chunk(const void* data, int32_t dtype, int64_t offse
   }
 }
 
-__device__ inline void store_chunk(void* data, int32_t dtype, int64_t offset, int count, const float (&x)[kChunk]) {
+__device__ inline void store_chunk(void* data, int32_t dtype, int64_t offset, int count,
+                                   const float (&x)[kChunk]) {
   const int64_t bytes = offset * (dtype == QUTLASS_F32 ? 4 : 2);
   auto* to = reinterpret_cast<uint4*>(static_cast<char*>(data) + bytes);
   if (count != kChunk || !is_aligned<16>(to)) {
@@ -58,8 +60,8 @@ __device__ inline void store_chunk(void* data, int32_t dtype, int64_t offset, in
   if (dtype == QUTLASS_F32) {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      to[i] = make_uint4(__float_as_uint(x[4 * i]), __float_as_uint(x[4 * i + 1]), __float_as_uint(x[4 * i + 2]),
-                         __float_as_uint(x[4 * i + 3]));
+      to[i] = make_uint4(__float_as_uint(x[4 * i]), __float_as_uint(x[4 * i + 1]),
+                         __float_as_uint(x[4 * i + 2]), __float_as_uint(x[4 * i + 3]));
     }
     return;
   }
@@ -100,7 +102,8 @@ __device__ inline void store_bytes(void* data, int count, uint64_t bytes) {
 
 // Eight codes of a byte each to four bytes, low nibble first, and back.
 __device__ inline uint32_t pack_nibbles(uint64_t codes) {
-  uint32_t low = static_cast<uint32_t>(codes) & 0x0F0F0F0Fu, high = static_cast<uint32_t>(codes >> 32) & 0x0F0F0F0Fu;
+  uint32_t low = static_cast<uint32_t>(codes) & 0x0F0F0F0Fu,
+           high = static_cast<uint32_t>(codes >> 32) & 0x0F0F0F0Fu;
   low |= low >> 4;
   high |= high >> 4;
   return __byte_perm(low, high, 0x6420);
@@ -120,14 +123,17 @@ inline unsigned chunk_blocks(int64_t count) {
   return static_cast<unsigned>(ceil_div(ceil_div(count, kChunk), kChunkThreads));
 }
 
-__device__ inline int64_t chunk_offset() { return (int64_t{blockIdx.x} * kChunkThreads + threadIdx.x) * kChunk; }
+__device__ inline int64_t chunk_offset() {
+  return (int64_t{blockIdx.x} * kChunkThreads + threadIdx.x) * kChunk;
+}
 
 // The elements of the chunk at an offset that are among the first `end`, from none to kChunk.
 __device__ inline int chunk_count(int64_t offset, int64_t end) {
   return static_cast<int>(max(int64_t{0}, min(int64_t{kChunk}, end - offset)));
 }
 
-// a / b for numbers that are not negative. 64-bit divisions take many times as long, and few numbers need one.
+// a / b for numbers that are not negative. 64-bit divisions take many times as long, and few numbers need
+// one.
 __device__ inline int64_t quotient(int64_t a, int64_t b) {
   return ((a | b) >> 32) == 0 ? static_cast<uint32_t>(a) / static_cast<uint32_t>(b) : a / b;
 }

@@ -7,7 +7,8 @@
 namespace qutlass::cuda {
 namespace {
 
-// A byte of a dtype other than F32, BF16, F16 and I32 as a number, which every dtype to convert to holds or rounds once.
+// A byte of a dtype other than F32, BF16, F16 and I32 as a number, which every dtype to convert to holds or
+// rounds once.
 __device__ float byte_value(int32_t dtype, uint8_t byte) {
   switch (dtype) {
     case QUTLASS_I8: return static_cast<float>(static_cast<int8_t>(byte));
@@ -18,7 +19,8 @@ __device__ float byte_value(int32_t dtype, uint8_t byte) {
   }
 }
 
-__global__ void __launch_bounds__(kChunkThreads) convert_kernel(qutlass_tensor x, qutlass_tensor out, int64_t end) {
+__global__ void __launch_bounds__(kChunkThreads)
+    convert_kernel(qutlass_tensor x, qutlass_tensor out, int64_t end) {
   const int64_t offset = chunk_offset();
   const int count = chunk_count(offset, end);
   if (count == 0) return;

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// Rows in units of T; those of x [x_rows, x_cols] come into the corner of out [.., out_cols], zeros elsewhere.
+// Rows in units of T; those of x [x_rows, x_cols] come into the corner of out [.., out_cols], zeros
+// elsewhere.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     pad_kernel(const T* x, int64_t x_rows, int64_t x_cols, T* out, int64_t out_cols, int64_t end) {
@@ -26,7 +27,8 @@ void launch_pad(cudaStream_t s, Tensor x, Tensor out) {
   const int64_t bytes = dtype_bytes(x.dtype), unit = sizeof(T);
   const int64_t out_cols = out.shape[1] * bytes / unit, end = out.shape[0] * out_cols;
   pad_kernel<<<static_cast<unsigned>(ceil_div(end, kThreads)), kThreads, 0, s>>>(
-      static_cast<const T*>(x.data), x.shape[0], x.shape[1] * bytes / unit, static_cast<T*>(out.data), out_cols, end);
+      static_cast<const T*>(x.data), x.shape[0], x.shape[1] * bytes / unit, static_cast<T*>(out.data),
+      out_cols, end);
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ template <typename T>
 void launch(cudaStream_t s, Tensor x, Tensor out) {
   const int64_t rows = x.shape[0], cols = x.shape[1], tiles_across = ceil_div(cols, kTile);
   const auto tiles = static_cast<unsigned>(ceil_div(rows, kTile) * tiles_across);
-  transpose_kernel<<<tiles, dim3(kTile, kRowsAtOnce), 0, s>>>(static_cast<const T*>(x.data), static_cast<T*>(out.data),
-                                                              rows, cols, tiles_across);
+  transpose_kernel<<<tiles, dim3(kTile, kRowsAtOnce), 0, s>>>(
+      static_cast<const T*>(x.data), static_cast<T*>(out.data), rows, cols, tiles_across);
 }
 
 }  // namespace

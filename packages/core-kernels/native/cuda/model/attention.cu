@@ -51,7 +51,8 @@ void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, i
   p.splits = static_cast<int>(std::min({wanted, steps, kMaxSplits}));
 }
 
-void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale, Tensor out) {
+void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale,
+               Tensor out) {
   const int64_t tokens = q.shape[0], heads = q.shape[1], head_dim = q.shape[2];
   const int64_t capacity = k_cache.shape[0], kv_heads = k_cache.shape[1];
   if (head_dim > kMaxHeadDim) {
@@ -86,7 +87,8 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
 
   const int64_t partials = p.splits > 1 ? p.splits * tokens * heads : 0;
   const size_t stats_bytes = static_cast<size_t>(partials) * sizeof(float2);
-  const DeviceScratch scratch(stream.device, stats_bytes + static_cast<size_t>(partials * head_dim) * sizeof(float));
+  const DeviceScratch scratch(stream.device,
+                              stats_bytes + static_cast<size_t>(partials * head_dim) * sizeof(float));
   if (partials) {
     p.partial_stats = scratch.as<float2>();
     p.partial_sums = reinterpret_cast<float*>(scratch.as<char>() + stats_bytes);

@@ -1,9 +1,10 @@
 // What the attention kernels share: the problem, the part of the cache that a block reads, and its result.
 //
-// The query heads of all tokens that read the same head of the cache are the rows of a matrix; a block takes some rows
-// of one kv head. Where that is too little work for the device, the visible cache is split over blocks, whose partial
-// results a second kernel adds up in order. Positions lie in device memory, so the grid follows from the capacity, and
-// each block finds its share of what is visible. Softmax with a running maximum: https://arxiv.org/abs/2205.14135.
+// The query heads of all tokens that read the same head of the cache are the rows of a matrix; a block takes
+// some rows of one kv head. Where that is too little work for the device, the visible cache is split over
+// blocks, whose partial results a second kernel adds up in order. Positions lie in device memory, so the grid
+// follows from the capacity, and each block finds its share of what is visible. Softmax with a running
+// maximum: https://arxiv.org/abs/2205.14135.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ inline constexpr float kNothingSeen = -1.0f;
 
 __host__ __device__ inline int64_t rows_of_kv_head(const AttentionProblem& p) { return p.tokens * p.group; }
 
-// Chooses p.splits from the streaming multiprocessors and the blocks that a launch would have without splits; a split
-// has at least `step` cache rows when all of the cache is visible.
+// Chooses p.splits from the streaming multiprocessors and the blocks that a launch would have without splits;
+// a split has at least `step` cache rows when all of the cache is visible.
 void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, int step);
 
 // The two ways of computing it, from few and from many rows.
@@ -74,7 +75,8 @@ __device__ inline CacheRange split_range(int deepest, int split, int splits, int
   const int64_t steps = (int64_t{deepest} + step - 1) / step;
   const int64_t chunk = (steps + splits - 1) / splits * step;
   const int64_t begin = split * chunk, end = begin + chunk;
-  return {static_cast<int>(begin < deepest ? begin : deepest), static_cast<int>(end < deepest ? end : deepest)};
+  return {static_cast<int>(begin < deepest ? begin : deepest),
+          static_cast<int>(end < deepest ? end : deepest)};
 }
 
 // While every score is -infinity the shift is 0, which keeps their weights 0 and not NaN.
@@ -82,7 +84,8 @@ __device__ inline float score_shift(float largest) { return largest == -INFINITY
 
 // Elements [column, column + 8) of a row of `width`, zeros past its end.
 template <typename T>
-__device__ inline void read_chunk(const T* row, int column, int width, bool vectors, float (&values)[kVector]) {
+__device__ inline void read_chunk(const T* row, int column, int width, bool vectors,
+                                  float (&values)[kVector]) {
   if (vectors && column < width) {
     load<kVector>(row + column, values);
     return;

@@ -1,6 +1,6 @@
-// Attention of few rows, as in decoding: the time is that of reading the cache. Groups of lanes go through the cache
-// rows of the block on their own, each lane with eight columns of keys, values and sums in registers; nothing is shared
-// until the groups are added up at the end.
+// Attention of few rows, as in decoding: the time is that of reading the cache. Groups of lanes go through
+// the cache rows of the block on their own, each lane with eight columns of keys, values and sums in
+// registers; nothing is shared until the groups are added up at the end.
 #include <algorithm>
 
 #include "attention.cuh"
@@ -20,7 +20,8 @@ constexpr int kBlocksPerMultiprocessor = 4;
 // Caches of whole vectors of one type.
 template <typename T>
 struct VectorReader {
-  static __device__ void read(const Dense& cache, int64_t offset, int column, int width, float (&values)[kVector]) {
+  static __device__ void read(const Dense& cache, int64_t offset, int column, int width,
+                              float (&values)[kVector]) {
     if (column < width) {
       load<kVector>(static_cast<const T*>(cache.data) + offset + column, values);
     } else {
@@ -32,7 +33,8 @@ struct VectorReader {
 
 // All other caches.
 struct AnyReader {
-  static __device__ void read(const Dense& cache, int64_t offset, int column, int width, float (&values)[kVector]) {
+  static __device__ void read(const Dense& cache, int64_t offset, int column, int width,
+                              float (&values)[kVector]) {
     visit(cache, [&](const auto* data) { read_chunk(data + offset, column, width, false, values); });
   }
 };
@@ -45,8 +47,8 @@ struct Gathered {
 };
 
 // A batch of cache rows first, first + stride, ..., of which a query row sees those below `limit`.
-__device__ void gather(Gathered& row, const float (&scores)[kBatch], const float (&values)[kBatch][kVector], int first,
-                       int stride, int limit) {
+__device__ void gather(Gathered& row, const float (&scores)[kBatch], const float (&values)[kBatch][kVector],
+                       int first, int stride, int limit) {
   float largest = row.largest;
 #pragma unroll
   for (int j = 0; j < kBatch; ++j) {
@@ -71,8 +73,8 @@ __device__ void gather(Gathered& row, const float (&scores)[kBatch], const float
 
 // Adds up the groups of the block and writes its result. stats [groups, kRows], sums [groups, kRows, width].
 template <int Lanes>
-__device__ void write_result(const AttentionProblem& p, const float2* stats, const float* sums, int64_t first_row,
-                             int kv_head, int split, CacheRange range) {
+__device__ void write_result(const AttentionProblem& p, const float2* stats, const float* sums,
+                             int64_t first_row, int kv_head, int split, CacheRange range) {
   constexpr int kGroups = kThreads / Lanes;
   constexpr int kWidth = Lanes * kVector;
   for (int index = threadIdx.x; index < kRows * kWidth; index += kThreads) {

@@ -1,6 +1,6 @@
-// Attention of many rows, as in prefill: tiles of the cache pass through shared memory as float32, and a block of 16 x
-// 16 threads multiplies them with a tile of queries. A thread has neighbouring rows, and columns 16 (scores) or 64
-// (sums, four at a time) apart, so that reads of a warp meet no bank twice.
+// Attention of many rows, as in prefill: tiles of the cache pass through shared memory as float32, and a
+// block of 16 x 16 threads multiplies them with a tile of queries. A thread has neighbouring rows, and
+// columns 16 (scores) or 64 (sums, four at a time) apart, so that reads of a warp meet no bank twice.
 #include "attention.cuh"
 #include "error.h"
 
@@ -12,7 +12,8 @@ constexpr int kThreads = kSide * kSide;
 // Rows of tiles are this much longer than they need be, against bank conflicts.
 constexpr int kPadding = 4;
 constexpr int kBlocksPerMultiprocessor = 2;
-// Tiles of the cache that a split has when all of it is visible: fewer would not pay for adding the splits up.
+// Tiles of the cache that a split has when all of it is visible: fewer would not pay for adding the splits
+// up.
 constexpr int kTilesPerSplit = 4;
 
 // Tiles for heads of up to Width columns: Rows query rows, Keys cache rows.
@@ -75,13 +76,15 @@ __device__ inline float4 add_scaled(float factor, float4 value, float4 sum) {
 }
 
 template <typename T>
-__device__ void multiply_keys(const T& tiles, int ty, int tx, float (&scores)[T::kRowsPerThread][T::kKeysPerThread]) {
+__device__ void multiply_keys(const T& tiles, int ty, int tx,
+                              float (&scores)[T::kRowsPerThread][T::kKeysPerThread]) {
 #pragma unroll 4
   for (int d = 0; d < T::kWidth; d += 4) {
     float4 query[T::kRowsPerThread];
 #pragma unroll
     for (int i = 0; i < T::kRowsPerThread; ++i) {
-      query[i] = *reinterpret_cast<const float4*>(&tiles.queries[(ty * T::kRowsPerThread + i) * T::kStride + d]);
+      query[i] =
+          *reinterpret_cast<const float4*>(&tiles.queries[(ty * T::kRowsPerThread + i) * T::kStride + d]);
     }
 #pragma unroll
     for (int j = 0; j < T::kKeysPerThread; ++j) {
@@ -92,8 +95,8 @@ __device__ void multiply_keys(const T& tiles, int ty, int tx, float (&scores)[T:
   }
 }
 
-// Scores to weights, which go to shared memory; what was summed before is brought to the new maximum. The 16 threads
-// of a row lie in one half of a warp.
+// Scores to weights, which go to shared memory; what was summed before is brought to the new maximum. The 16
+// threads of a row lie in one half of a warp.
 template <typename T>
 __device__ void weigh(T& tiles, ThreadRows<T>& rows, int ty, int tx, int start, float scale,
                       float (&scores)[T::kRowsPerThread][T::kKeysPerThread]) {
@@ -126,8 +129,8 @@ __device__ void weigh(T& tiles, ThreadRows<T>& rows, int ty, int tx, int start, 
   }
 }
 
-// Guarded: some row does not see all of the tile, and values that it does not see may be NaN, so a weight of 0 would
-// not do.
+// Guarded: some row does not see all of the tile, and values that it does not see may be NaN, so a weight of
+// 0 would not do.
 template <bool Guarded, typename T>
 __device__ void multiply_values(const T& tiles, ThreadRows<T>& rows, int ty, int tx, int start, int count) {
   for (int t = 0; t < count; t += 4) {
@@ -167,7 +170,8 @@ __device__ void write_rows(const AttentionProblem& p, ThreadRows<T>& rows, int64
     const bool seen = rows.visible[i] > range.begin;
     const int64_t head = head_index(p, row, kv_head);
     const int64_t slot = split * p.tokens * p.heads + head;
-    if (p.splits > 1 && tx == 0) p.partial_stats[slot] = {rows.largest[i], seen ? rows.weight[i] : kNothingSeen};
+    if (p.splits > 1 && tx == 0)
+      p.partial_stats[slot] = {rows.largest[i], seen ? rows.weight[i] : kNothingSeen};
 #pragma unroll
     for (int j = 0; j < T::kQuadsPerThread; ++j) {
       const float4 sum = rows.sums[i][j];
@@ -224,7 +228,9 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor) tile_kerne
   }
   for (int start = range.begin; start < range.end; start += T::kKeys) {
     const int count = min(T::kKeys, range.end - start);
-    const auto offset_of = [&](int row) { return row < count ? cache_offset(p, start + row, kv_head) : int64_t{-1}; };
+    const auto offset_of = [&](int row) {
+      return row < count ? cache_offset(p, start + row, kv_head) : int64_t{-1};
+    };
     __syncthreads();
     load_tile<T, T::kKeys>(p.k_cache, p.k_vectors, p.head_dim, tiles.cache, offset_of);
     __syncthreads();
@@ -269,7 +275,8 @@ void launch_tile_attention(const AttentionProblem& p, cudaStream_t stream) {
   with_tiles(p, [&]<typename T>() {
     const dim3 grid(static_cast<unsigned>(row_blocks<T>(p)), static_cast<unsigned>(p.kv_heads),
                     static_cast<unsigned>(p.splits));
-    check(cudaFuncSetAttribute(tile_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(T)), "attention");
+    check(cudaFuncSetAttribute(tile_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(T)),
+          "attention");
     tile_kernel<T><<<grid, kThreads, sizeof(T), stream>>>(p);
   });
 }

@@ -17,7 +17,8 @@ __device__ inline T warp_reduce(T value, Combine combine) {
   return value;
 }
 
-// combine(a, b) over the values of a block of whole warps; every thread gets the result. All threads take part.
+// combine(a, b) over the values of a block of whole warps; every thread gets the result. All threads take
+// part.
 template <typename T, typename Combine>
 __device__ inline T block_reduce(T value, T identity, Combine combine) {
   __shared__ T of_warp[kWarp];

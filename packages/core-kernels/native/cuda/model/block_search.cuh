@@ -1,4 +1,5 @@
-// Sums of integers over a thread block, and searches in their running sums. Integers add up the same in any order.
+// Sums of integers over a thread block, and searches in their running sums. Integers add up the same in any
+// order.
 #pragma once
 
 #include <cstdint>

@@ -69,7 +69,8 @@ __global__ void cross_entropy_kernel(Dense logits, int64_t classes, const int32_
     return;
   }
   const float chosen = load_element(logits, row * classes + target);
-  out[row] = static_cast<float>(log(total.sum) + (static_cast<double>(total.largest) - static_cast<double>(chosen)));
+  out[row] =
+      static_cast<float>(log(total.sum) + (static_cast<double>(total.largest) - static_cast<double>(chosen)));
 }
 
 }  // namespace
@@ -80,9 +81,8 @@ void cross_entropy(Stream stream, Tensor logits, Tensor targets, Tensor out) {
   const auto kernel = vectors ? cross_entropy_kernel<kVector> : cross_entropy_kernel<1>;
   const int threads = block_threads(vectors ? classes / kVector : classes, kMaxThreads);
   cuda_stream(stream).run("cross_entropy", {logits.data, targets.data, out.data}, [&](cudaStream_t s) {
-    kernel<<<static_cast<unsigned>(logits.shape[0]), threads, 0, s>>>(dense(logits), classes,
-                                                                      static_cast<const int32_t*>(targets.data),
-                                                                      static_cast<float*>(out.data));
+    kernel<<<static_cast<unsigned>(logits.shape[0]), threads, 0, s>>>(
+        dense(logits), classes, static_cast<const int32_t*>(targets.data), static_cast<float*>(out.data));
   });
 }
 

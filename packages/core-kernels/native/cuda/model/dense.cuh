@@ -1,4 +1,5 @@
-// Dense tensors in kernels: elements as float32, one or eight at a time, rounded to nearest even on the way out.
+// Dense tensors in kernels: elements as float32, one or eight at a time, rounded to nearest even on the way
+// out.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -15,8 +16,8 @@ namespace qutlass::cuda {
 // Elements that a thread takes at a time where it can: 16 bytes of the narrow types.
 inline constexpr int kVector = 8;
 
-// The data of a tensor in F32, BF16 or F16. Kernels look at the dtype when they run: the branch is the same for all
-// threads, and three tensors of three types each would otherwise take 27 instances of a kernel.
+// The data of a tensor in F32, BF16 or F16. Kernels look at the dtype when they run: the branch is the same
+// for all threads, and three tensors of three types each would otherwise take 27 instances of a kernel.
 struct Dense {
   void* data;
   int32_t dtype;
@@ -53,7 +54,8 @@ __device__ inline void load(const T* from, float (&values)[V]) {
   } else {
     uint4 words[sizeof(T) * kVector / sizeof(uint4)];
 #pragma unroll
-    for (int i = 0; i < static_cast<int>(std::size(words)); ++i) words[i] = reinterpret_cast<const uint4*>(from)[i];
+    for (int i = 0; i < static_cast<int>(std::size(words)); ++i)
+      words[i] = reinterpret_cast<const uint4*>(from)[i];
     T raw[kVector];
     memcpy(raw, words, sizeof raw);
 #pragma unroll

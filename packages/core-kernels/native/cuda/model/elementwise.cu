@@ -45,7 +45,8 @@ __global__ void map_kernel(Dense a, Dense b, Dense out, int64_t vectors, int64_t
 template <typename Function>
 void enqueue_map(const char* operation, Stream stream, Tensor a, Tensor b, Tensor out, Function function) {
   const int64_t count = element_count(out);
-  const bool aligned = rows_are_aligned(a, kVector) && rows_are_aligned(b, kVector) && rows_are_aligned(out, kVector);
+  const bool aligned =
+      rows_are_aligned(a, kVector) && rows_are_aligned(b, kVector) && rows_are_aligned(out, kVector);
   const int64_t vectors = aligned ? count / kVector : 0;
   const int64_t threads = vectors + (count - vectors * kVector);
   cuda_stream(stream).run(operation, {a.data, b.data, out.data}, [&](cudaStream_t s) {

@@ -12,7 +12,8 @@ namespace {
 constexpr int kMaxThreads = 256;
 
 template <int V>
-__global__ void embedding_kernel(const int32_t* ids, Dense table, int64_t vocabulary, int64_t width, Dense out) {
+__global__ void embedding_kernel(const int32_t* ids, Dense table, int64_t vocabulary, int64_t width,
+                                 Dense out) {
   const int64_t row = blockIdx.x;
   const int64_t id = ids[row];
   const bool known = id >= 0 && id < vocabulary;
@@ -36,8 +37,8 @@ void embedding(Stream stream, Tensor ids, Tensor table, Tensor out) {
   const auto kernel = vectors ? embedding_kernel<kVector> : embedding_kernel<1>;
   const int threads = block_threads(vectors ? width / kVector : width, kMaxThreads);
   cuda_stream(stream).run("embedding", {ids.data, table.data, out.data}, [&](cudaStream_t s) {
-    kernel<<<static_cast<unsigned>(ids.shape[0]), threads, 0, s>>>(static_cast<const int32_t*>(ids.data), dense(table),
-                                                                   table.shape[0], width, dense(out));
+    kernel<<<static_cast<unsigned>(ids.shape[0]), threads, 0, s>>>(
+        static_cast<const int32_t*>(ids.data), dense(table), table.shape[0], width, dense(out));
   });
 }
 

@@ -38,8 +38,8 @@ void kv_append(Stream stream, Tensor x, Tensor positions, Tensor cache) {
   const auto kernel = vectors ? kv_append_kernel<kVector> : kv_append_kernel<1>;
   const int threads = block_threads(vectors ? width / kVector : width, kMaxThreads);
   cuda_stream(stream).run("kv_append", {x.data, positions.data, cache.data}, [&](cudaStream_t s) {
-    kernel<<<static_cast<unsigned>(rows), threads, 0, s>>>(dense(x), static_cast<const int32_t*>(positions.data), rows,
-                                                           width, dense(cache), cache.shape[0]);
+    kernel<<<static_cast<unsigned>(rows), threads, 0, s>>>(
+        dense(x), static_cast<const int32_t*>(positions.data), rows, width, dense(cache), cache.shape[0]);
   });
 }
 

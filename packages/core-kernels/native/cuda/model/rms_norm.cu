@@ -1,5 +1,5 @@
-// Root mean square normalization with the residual addition before it: a block to a row, which stays in registers
-// between the sum of squares and the result.
+// Root mean square normalization with the residual addition before it: a block to a row, which stays in
+// registers between the sum of squares and the result.
 #include <cstdint>
 
 #include "block_reduce.cuh"
@@ -12,8 +12,8 @@ namespace qutlass::cuda {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-// Vectors that a thread keeps: rows of 16384 elements of 16 bits, or 4096 that cannot be read as vectors. What is left
-// of longer rows is read a second time.
+// Vectors that a thread keeps: rows of 16384 elements of 16 bits, or 4096 that cannot be read as vectors.
+// What is left of longer rows is read a second time.
 constexpr int kHeld = 2;
 constexpr int kHeldSingles = 4;
 
@@ -26,8 +26,8 @@ struct RmsNorm {
   float eps;
 };
 
-// The normalization reads the float32 sum, not its rounded copy in the residual, so a vector that is read twice is
-// added twice, and the copy written the second time.
+// The normalization reads the float32 sum, not its rounded copy in the residual, so a vector that is read
+// twice is added twice, and the copy written the second time.
 template <int V>
 __device__ void load_sum(const RmsNorm& p, int64_t offset, float (&values)[V]) {
   load<V>(p.x, offset, values);
@@ -46,7 +46,8 @@ __device__ float sum_of_squares(const float (&values)[V], float sum) {
 }
 
 template <int V>
-__device__ void store_normalized(const RmsNorm& p, int64_t row, int64_t column, float factor, float (&values)[V]) {
+__device__ void store_normalized(const RmsNorm& p, int64_t row, int64_t column, float factor,
+                                 float (&values)[V]) {
   const int64_t offset = row * p.width + column;
   if (p.residual.data) store<V>(values, p.residual, offset);
   float gain[V];

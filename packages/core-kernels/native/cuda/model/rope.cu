@@ -1,5 +1,5 @@
-// Rotary position embedding in place, with the pairs (i, i + head_dim / 2). A thread keeps the sines of its pairs and
-// walks over the heads.
+// Rotary position embedding in place, with the pairs (i, i + head_dim / 2). A thread keeps the sines of its
+// pairs and walks over the heads.
 #include <algorithm>
 #include <cstdint>
 
@@ -15,7 +15,8 @@ constexpr int64_t kMaxGridY = 65535;
 
 // Threads of a block: x over vectors of pairs, y over heads. Grid: x over tokens, y over blocks of heads.
 template <int V>
-__global__ void rope_kernel(Dense x, const int32_t* positions, const float* inv_freq, int64_t heads, int64_t half) {
+__global__ void rope_kernel(Dense x, const int32_t* positions, const float* inv_freq, int64_t heads,
+                            int64_t half) {
   const int64_t token = blockIdx.x;
   const float position = static_cast<float>(positions[token]);
   for (int64_t pair = int64_t{threadIdx.x} * V; pair < half; pair += int64_t{blockDim.x} * V) {
@@ -46,7 +47,8 @@ void rope(Stream stream, Tensor x, Tensor positions, Tensor inv_freq) {
   const bool vectors = rows_are_vectors(x, half);
   const auto kernel = vectors ? rope_kernel<kVector> : rope_kernel<1>;
   const int64_t pairs = std::min<int64_t>(vectors ? half / kVector : half, kThreads);
-  const dim3 block(static_cast<unsigned>(pairs), static_cast<unsigned>(std::min<int64_t>(kThreads / pairs, heads)));
+  const dim3 block(static_cast<unsigned>(pairs),
+                   static_cast<unsigned>(std::min<int64_t>(kThreads / pairs, heads)));
   // Blocks of one head to each thread while tokens are few; of more when tokens alone fill the device.
   const int64_t spread = std::clamp<int64_t>(8192 / tokens, 1, kMaxGridY);
   const dim3 grid(static_cast<unsigned>(tokens),

@@ -1,9 +1,10 @@
 // Choosing the next token from logits: a block to a row at a time.
 //
-// Probabilities add up as integers, so that a choice is the same in every order of summation: a weight exp((logit -
-// largest) / temperature) is the float32 that the CPU has (exp in double, rounded) in units of 2^-45 for 128 Ki
-// classes, which leaves no error where it is above 2^-22. A draw can differ from the CPU's only where u falls within
-// about 2^-40 of the edge between two classes, or where the exponential of its C library is not the nearest float32.
+// Probabilities add up as integers, so that a choice is the same in every order of summation: a weight
+// exp((logit - largest) / temperature) is the float32 that the CPU has (exp in double, rounded) in units of
+// 2^-45 for 128 Ki classes, which leaves no error where it is above 2^-22. A draw can differ from the CPU's
+// only where u falls within about 2^-40 of the edge between two classes, or where the exponential of its C
+// library is not the nearest float32.
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -35,8 +36,8 @@ struct Sampling {
   float top_p;
   uint64_t seed;
   float mass_scale;  // a power of two: the sum over all classes stays below 2^63
-  // Of each block: weight and key of every class, and the classes that are left. Keys and classes are there only when
-  // top_k or top_p narrow the choice.
+  // Of each block: weight and key of every class, and the classes that are left. Keys and classes are there
+  // only when top_k or top_p narrow the choice.
   float* weights;
   uint32_t* keys;
   int32_t* classes_left;
@@ -65,7 +66,9 @@ __device__ Amount first_largest(const Dense& logits, int64_t row, int classes) {
   return block_reduce(best, Amount{0}, [](Amount a, Amount b) { return max(a, b); });
 }
 
-__device__ int class_of(Amount largest) { return largest ? static_cast<int>(~static_cast<uint32_t>(largest)) : 0; }
+__device__ int class_of(Amount largest) {
+  return largest ? static_cast<int>(~static_cast<uint32_t>(largest)) : 0;
+}
 
 template <int V>
 __global__ void __launch_bounds__(kMaxThreads) argmax_kernel(Dense logits, int classes, int32_t* out) {
@@ -73,8 +76,8 @@ __global__ void __launch_bounds__(kMaxThreads) argmax_kernel(Dense logits, int c
   if (threadIdx.x == 0) out[blockIdx.x] = class_of(largest);
 }
 
-// What is left to choose from: the classes of a list, in ascending order, whose key is above `key`, or equal to it and
-// no later in the list than `last`.
+// What is left to choose from: the classes of a list, in ascending order, whose key is above `key`, or equal
+// to it and no later in the list than `last`.
 struct Candidates {
   const float* weights;
   const uint32_t* keys;
@@ -89,7 +92,8 @@ struct Candidates {
   __device__ Amount mass_of(int i) const { return __float2ull_rn(weights[classes[i]] * mass_scale); }
   __device__ Amount held_mass(int i) const { return holds(i) ? mass_of(i) : 0; }
 
-  // Keeps the first, by logit and then by class, whose amount(i) add up to `wanted`, which the sum over all reaches.
+  // Keeps the first, by logit and then by class, whose amount(i) add up to `wanted`, which the sum over all
+  // reaches.
   template <typename Function>
   __device__ void narrow(Amount wanted, Function amount) {
     // The largest key so that what is not below it adds up to `wanted`.
@@ -110,7 +114,8 @@ struct Candidates {
 
 // Weights, and keys where they are wanted, of the classes of a row; the sum of the weights.
 template <int V>
-__device__ Amount weigh(const Sampling& p, int64_t row, float largest, float* weights, uint32_t* keys, int* bins) {
+__device__ Amount weigh(const Sampling& p, int64_t row, float largest, float* weights, uint32_t* keys,
+                        int* bins) {
   Amount mass = 0;
   for (int64_t i = int64_t{threadIdx.x} * V; i < p.classes; i += int64_t{blockDim.x} * V) {
     float values[V];
@@ -125,7 +130,8 @@ __device__ Amount weigh(const Sampling& p, int64_t row, float largest, float* we
       }
       // The comparison keeps infinity minus infinity out.
       const float weight =
-          logit == largest ? 1.0f : static_cast<float>(exp(static_cast<double>((logit - largest) / p.temperature)));
+          logit == largest ? 1.0f
+                           : static_cast<float>(exp(static_cast<double>((logit - largest) / p.temperature)));
       values[j] = isnan(logit) ? 0.0f : weight;
       mass += __float2ull_rn(values[j] * p.mass_scale);
     }
@@ -187,8 +193,8 @@ __global__ void __launch_bounds__(kMaxThreads, 1) sample_kernel(Sampling p) {
       chosen = find_exceeding(p.classes, fraction_of(mass, bits),
                               [&](int i) { return __float2ull_rn(weights[i] * p.mass_scale); });
     } else {
-      // Searches go through few classes: what is below these bounds cannot be among the top_k, or among those that
-      // hold top_p of the mass (the rest, were they all this light, would hold less than 1 - top_p).
+      // Searches go through few classes: what is below these bounds cannot be among the top_k, or among those
+      // that hold top_p of the mass (the rest, were they all this light, would hold less than 1 - top_p).
       const uint32_t lightest_key = p.top_k ? lowest_key(bins, p.top_k) : 0;
       const double spare = p.top_k ? 0.0 : (1.0 - p.top_p) * static_cast<double>(mass) / p.classes;
       const Amount lightest = max(Amount{1}, static_cast<Amount>(0.999 * spare));
@@ -223,7 +229,8 @@ void sample(Stream stream, Tensor logits, Tensor counters, const qutlass_samplin
   const int64_t blocks =
       std::min<int64_t>(rows, cuda_stream(stream).cuda_device().properties().multiProcessorCount);
   const int64_t places = blocks * classes;
-  const DeviceScratch scratch(stream.device, static_cast<size_t>(places) * (narrowed ? 3 : 1) * sizeof(float));
+  const DeviceScratch scratch(stream.device,
+                              static_cast<size_t>(places) * (narrowed ? 3 : 1) * sizeof(float));
   const int unit_bits = 62 - std::bit_width(static_cast<uint64_t>(classes));
   const Sampling p{.logits = dense(logits),
                    .counters = static_cast<const int32_t*>(counters.data),
@@ -239,9 +246,9 @@ void sample(Stream stream, Tensor logits, Tensor counters, const qutlass_samplin
                    .keys = narrowed ? scratch.as<uint32_t>() + places : nullptr,
                    .classes_left = narrowed ? scratch.as<int32_t>() + 2 * places : nullptr};
   const auto kernel = vectors ? sample_kernel<kVector> : sample_kernel<1>;
-  cuda_stream(stream).run("sample", {logits.data, counters.data, out.data, scratch.as<void>()}, [&](cudaStream_t s) {
-    kernel<<<static_cast<unsigned>(blocks), threads, 0, s>>>(p);
-  });
+  cuda_stream(stream).run(
+      "sample", {logits.data, counters.data, out.data, scratch.as<void>()},
+      [&](cudaStream_t s) { kernel<<<static_cast<unsigned>(blocks), threads, 0, s>>>(p); });
 }
 
 }  // namespace qutlass::cuda

@@ -16,7 +16,8 @@ struct BlockJob {
 
 // The scale of a span that is one group.
 template <int kChunks>
-__device__ GroupScale span_scale(const qutlass_quantized& out, const Span& span, const float (&x)[kChunks][kChunk]) {
+__device__ GroupScale span_scale(const qutlass_quantized& out, const Span& span,
+                                 const float (&x)[kChunks][kChunk]) {
   GroupRange range;
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) range.add(range_of(x[c]));
@@ -40,7 +41,8 @@ __global__ void __launch_bounds__(kMostThreads) block_groups_kernel(BlockJob job
 #pragma unroll
     for (int c = 0; c < kChunks; ++c) {
       const int position = chunk_position(c), count = span.count(position);
-      if (count) store_codes(job.out, span.offset(position), count, encode_chunk(job.out.format, scale, x[c]));
+      if (count)
+        store_codes(job.out, span.offset(position), count, encode_chunk(job.out.format, scale, x[c]));
     }
   }
 }
@@ -72,7 +74,8 @@ void launch(cudaStream_t s, const BlockJob& job, const Shape& shape) {
   }
 }
 
-void launch(cudaStream_t s, const QuantizeJob& job, Spans spans, const Shape& shape, const GroupScale* scales) {
+void launch(cudaStream_t s, const QuantizeJob& job, Spans spans, const Shape& shape,
+            const GroupScale* scales) {
   spans.length = shape.length();
   const BlockJob block{job.x, kernel_rotation(job.rotation), job.out, spans, scales};
   switch (rotate_by(job.rotation)) {

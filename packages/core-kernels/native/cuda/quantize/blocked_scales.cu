@@ -44,7 +44,8 @@ __global__ void __launch_bounds__(kThreads)
 
 // kernel(.., quads) with a thread for each quad of scales [rows, cols], the padding among them.
 template <typename Kernel>
-void launch(Stream stream, const char* operation, Kernel kernel, Tensor from, Tensor to, int64_t rows, int64_t cols) {
+void launch(Stream stream, const char* operation, Kernel kernel, Tensor from, Tensor to, int64_t rows,
+            int64_t cols) {
   const int64_t quads = blocked_bytes(rows, cols) / 4;
   cuda_stream(stream).run(operation, {from.data, to.data}, [&](cudaStream_t s) {
     kernel<<<static_cast<unsigned>(ceil_div(quads, kThreads)), kThreads, 0, s>>>(

@@ -17,7 +17,8 @@ __global__ void __launch_bounds__(kChunkThreads)
   load_chunk(x, QUTLASS_F32, offset, count, values);
   uint64_t codes = 0;
 #pragma unroll
-  for (int i = 0; i < kChunk; ++i) codes |= static_cast<uint64_t>(encode_element(element, values[i])) << (8 * i);
+  for (int i = 0; i < kChunk; ++i)
+    codes |= static_cast<uint64_t>(encode_element(element, values[i])) << (8 * i);
   store_bytes(out + offset, count, codes);
 }
 
@@ -38,7 +39,8 @@ __global__ void __launch_bounds__(kChunkThreads)
 }
 
 // `end` counts codes, which come in pairs.
-__global__ void __launch_bounds__(kChunkThreads) pack_kernel(const uint8_t* codes, uint8_t* packed, int64_t end) {
+__global__ void __launch_bounds__(kChunkThreads)
+    pack_kernel(const uint8_t* codes, uint8_t* packed, int64_t end) {
   const int64_t offset = chunk_offset();
   const int count = chunk_count(offset, end);
   if (count == 0) return;
@@ -71,8 +73,8 @@ void encode(Stream stream, Tensor x, int32_t element, Tensor out) {
 void decode(Stream stream, Tensor codes, int32_t element, Tensor out) {
   const int64_t count = element_count(out);
   cuda_stream(stream).run("decode", {codes.data, out.data}, [&](cudaStream_t s) {
-    decode_kernel<<<chunk_blocks(count), kChunkThreads, 0, s>>>(static_cast<const uint8_t*>(codes.data), element,
-                                                                static_cast<float*>(out.data), count);
+    decode_kernel<<<chunk_blocks(count), kChunkThreads, 0, s>>>(
+        static_cast<const uint8_t*>(codes.data), element, static_cast<float*>(out.data), count);
   });
 }
 
@@ -87,8 +89,8 @@ void pack4(Stream stream, Tensor codes, Tensor out) {
 void unpack4(Stream stream, Tensor packed, bool sign_extend, Tensor out) {
   const int64_t count = element_count(out);
   cuda_stream(stream).run("unpack4", {packed.data, out.data}, [&](cudaStream_t s) {
-    unpack_kernel<<<chunk_blocks(count), kChunkThreads, 0, s>>>(static_cast<const uint8_t*>(packed.data), sign_extend,
-                                                                static_cast<uint8_t*>(out.data), count);
+    unpack_kernel<<<chunk_blocks(count), kChunkThreads, 0, s>>>(
+        static_cast<const uint8_t*>(packed.data), sign_extend, static_cast<uint8_t*>(out.data), count);
   });
 }
 

@@ -15,10 +15,12 @@ namespace {
 // Where float32 neither overflows nor loses bits.
 __device__ bool is_ordinary(float x) { return fabsf(x) >= 0x1p-100f && fabsf(x) <= 0x1p120f; }
 
-__device__ float narrow(double value, bool to_odd) { return to_odd ? round_to_odd(value) : static_cast<float>(value); }
+__device__ float narrow(double value, bool to_odd) {
+  return to_odd ? round_to_odd(value) : static_cast<float>(value);
+}
 
-// The value of codes of one group, (code - zero point) * scale / global scale, as the float32 that rounds to the output
-// as the exact value does. Without double arithmetic per element, which most GPUs have little of.
+// The value of codes of one group, (code - zero point) * scale / global scale, as the float32 that rounds to
+// the output as the exact value does. Without double arithmetic per element, which most GPUs have little of.
 class GroupDecoder {
  public:
   // to_odd: the output is narrower than float32.
@@ -65,12 +67,13 @@ class GroupDecoder {
 };
 
 // The values of a chunk of codes. table: of the element.
-__device__ void dequantize_chunk(const qutlass_quantized& q, const float* table, int64_t offset, int count, bool to_odd,
-                                 float (&values)[kChunk]) {
+__device__ void dequantize_chunk(const qutlass_quantized& q, const float* table, int64_t offset, int count,
+                                 bool to_odd, float (&values)[kChunk]) {
   const bool packed = element_storage_bits(q.format.element) == 4;
   const auto* codes = static_cast<const uint8_t*>(q.codes);
-  const uint64_t bytes = packed ? unpack_nibbles(static_cast<uint32_t>(load_bytes(codes + offset / 2, count / 2)))
-                                : load_bytes(codes + offset, count);
+  const uint64_t bytes =
+      packed ? unpack_nibbles(static_cast<uint32_t>(load_bytes(codes + offset / 2, count / 2)))
+             : load_bytes(codes + offset, count);
   const auto decoder = [&](int64_t at) {
     const int64_t row = quotient(at, q.cols), col = at - row * q.cols;
     return GroupDecoder(q, quotient(row, group_rows(q)), quotient(col, group_cols(q)), to_odd);
@@ -87,7 +90,8 @@ __device__ void dequantize_chunk(const qutlass_quantized& q, const float* table,
 
 // The values of all byte codes of an element; codes of fewer bits repeat.
 __device__ void fill_table(int32_t element, float* table) {
-  for (int i = threadIdx.x; i < 256; i += blockDim.x) table[i] = decode_element(element, static_cast<uint8_t>(i));
+  for (int i = threadIdx.x; i < 256; i += blockDim.x)
+    table[i] = decode_element(element, static_cast<uint8_t>(i));
   __syncthreads();
 }
 
@@ -141,15 +145,18 @@ __global__ void __launch_bounds__(kMostThreads)
 }
 
 template <RotateBy kBy>
-void enqueue_unrotate(cudaStream_t s, const qutlass_quantized& q, const qutlass_rotation& rotation, Tensor out) {
-  const int threads = kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
+void enqueue_unrotate(cudaStream_t s, const qutlass_quantized& q, const qutlass_rotation& rotation,
+                      Tensor out) {
+  const int threads =
+      kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
   const Spans spans{1, q.rows * q.cols, 0, 0, threads * kChunks * kChunk};
   const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length);
   allow_shared_memory(unrotate_kernel<kBy>, bytes);
   // entry / gain, the gain being size * entry^2
-  const auto factor = static_cast<float>(1 / (static_cast<double>(rotation.size) * hadamard_entry(rotation.size)));
-  unrotate_kernel<kBy><<<static_cast<unsigned>(spans.count()), threads, bytes, s>>>(q, kernel_rotation(rotation), factor,
-                                                                                     spans, out);
+  const auto factor =
+      static_cast<float>(1 / (static_cast<double>(rotation.size) * hadamard_entry(rotation.size)));
+  unrotate_kernel<kBy><<<static_cast<unsigned>(spans.count()), threads, bytes, s>>>(
+      q, kernel_rotation(rotation), factor, spans, out);
 }
 
 }  // namespace
@@ -158,20 +165,23 @@ void dequantize(Stream stream, const qutlass_quantized& q, const qutlass_rotatio
   const bool by_matrix = rotation.kind == QUTLASS_ROTATION_MATRIX;
   qutlass_tensor values = out;
   values.dtype = QUTLASS_F32;
-  const DeviceScratch memory(stream.device, by_matrix ? static_cast<size_t>(q.rows * q.cols) * sizeof(float) : 0);
+  const DeviceScratch memory(stream.device,
+                             by_matrix ? static_cast<size_t>(q.rows * q.cols) * sizeof(float) : 0);
   const DeviceScratch gain(stream.device, by_matrix ? sizeof(double) : 0);
   values.data = memory.as<void>();
   cuda_stream(stream).run("dequantize",
-                          {q.codes, q.scales, q.zero_points, q.global_scale, rotation.data, out.data, memory.as<void>(),
-                           gain.as<void>()},
+                          {q.codes, q.scales, q.zero_points, q.global_scale, rotation.data, out.data,
+                           memory.as<void>(), gain.as<void>()},
                           [&](cudaStream_t s) {
                             if (by_matrix) {
                               enqueue_dequantize(s, q, values);
                               return enqueue_unrotate_matrix(s, values, rotation, gain.as<double>(), out);
                             }
                             switch (rotate_by(rotation)) {
-                              case RotateBy::kLanes: return enqueue_unrotate<RotateBy::kLanes>(s, q, rotation, out);
-                              case RotateBy::kBlock: return enqueue_unrotate<RotateBy::kBlock>(s, q, rotation, out);
+                              case RotateBy::kLanes:
+                                return enqueue_unrotate<RotateBy::kLanes>(s, q, rotation, out);
+                              case RotateBy::kBlock:
+                                return enqueue_unrotate<RotateBy::kBlock>(s, q, rotation, out);
                               default: return enqueue_dequantize(s, q, out);
                             }
                           });

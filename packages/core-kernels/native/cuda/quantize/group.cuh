@@ -22,12 +22,13 @@ __device__ inline GroupRange block_range(const GroupRange& range) {
   return {block_reduce(range.highest, 0, larger), block_reduce(range.lowest, 0x80000000u, larger)};
 }
 
-// The functions below are for groups of `lanes` chunks in lanes that are neighbours, 2 to 16 of them; all lanes of a
-// warp take part, and each gets the result of its group.
+// The functions below are for groups of `lanes` chunks in lanes that are neighbours, 2 to 16 of them; all
+// lanes of a warp take part, and each gets the result of its group.
 
 __device__ inline GroupRange lanes_range(GroupRange range, int lanes) {
   for (int i = 1; i < lanes; i *= 2) {
-    range.add({__shfl_xor_sync(0xFFFFFFFFu, range.highest, i), __shfl_xor_sync(0xFFFFFFFFu, range.lowest, i)});
+    range.add(
+        {__shfl_xor_sync(0xFFFFFFFFu, range.highest, i), __shfl_xor_sync(0xFFFFFFFFu, range.lowest, i)});
   }
   return range;
 }
@@ -47,8 +48,8 @@ __device__ inline GroupScale lanes_quest(const float (&x)[kChunk], int lanes) {
   return mx_quest(sum, squares, lanes * kChunk);
 }
 
-// The sum of a candidate's errors over a group of two chunks, in the order of the elements: the second lane goes on
-// where the first ends.
+// The sum of a candidate's errors over a group of two chunks, in the order of the elements: the second lane
+// goes on where the first ends.
 __device__ inline double pair_error(const FourSix::Candidate& candidate, const float (&x)[kChunk]) {
   double errors[kChunk], sum = 0;
 #pragma unroll
@@ -63,7 +64,8 @@ __device__ inline double pair_error(const FourSix::Candidate& candidate, const f
 }
 
 // The scale of a group under any rule.
-__device__ inline GroupScale lanes_scale(const qutlass_format& format, const float (&x)[kChunk], float global_scale) {
+__device__ inline GroupScale lanes_scale(const qutlass_format& format, const float (&x)[kChunk],
+                                         float global_scale) {
   const int lanes = format.group_cols / kChunk;
   const GroupRange range = lanes_range(range_of(x), lanes);
   if (format.rule == QUTLASS_RULE_MX_QUEST) {

@@ -1,5 +1,6 @@
-// Quantization: rotate, find the scales, round, pack, write the scales in the layout that was asked for. One kernel, in
-// which a group stays on the chip; groups that are too long for that take two more, for their scales.
+// Quantization: rotate, find the scales, round, pack, write the scales in the layout that was asked for. One
+// kernel, in which a group stays on the chip; groups that are too long for that take two more, for their
+// scales.
 #include "check.h"
 #include "cuda/operations.h"
 #include "cuda/quantize/quantize.cuh"
@@ -29,9 +30,10 @@ void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, const q
   const bool long_groups = whole_matrix || (!squares && !short_groups && !row_fits_block(job));
   const int64_t groups = whole_matrix ? 1 : out.rows;
   const LongGroups x_groups{job.x, job.rotation, groups, out.rows * out.cols / groups};
-  const DeviceScratch partial(stream.device,
-                              long_groups ? static_cast<size_t>(x_groups.partial_ranges()) * sizeof(GroupRange) : 0);
-  const DeviceScratch scales(stream.device, long_groups ? static_cast<size_t>(groups) * sizeof(GroupScale) : 0);
+  const DeviceScratch partial(
+      stream.device, long_groups ? static_cast<size_t>(x_groups.partial_ranges()) * sizeof(GroupRange) : 0);
+  const DeviceScratch scales(stream.device,
+                             long_groups ? static_cast<size_t>(groups) * sizeof(GroupScale) : 0);
 
   cuda_stream(stream).run("quantize",
                           {x.data, rotation.data, out.codes, out.scales, out.zero_points, out.global_scale,

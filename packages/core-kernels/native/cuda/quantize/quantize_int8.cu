@@ -10,7 +10,8 @@ namespace {
 
 // per_row: a scale for each row of `cols`, else one for all.
 __global__ void __launch_bounds__(kChunkThreads)
-    quantize_int8_kernel(qutlass_tensor x, qutlass_tensor scale, bool per_row, int64_t cols, int8_t* out, int64_t end) {
+    quantize_int8_kernel(qutlass_tensor x, qutlass_tensor scale, bool per_row, int64_t cols, int8_t* out,
+                         int64_t end) {
   const int64_t offset = chunk_offset();
   const int count = chunk_count(offset, end);
   if (count == 0) return;

@@ -18,11 +18,12 @@ int threads_of(const qutlass_rotation& rotation) {
   return large ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
 }
 
-// finite_only: NaN and infinities do not count, so that they spoil their own group and not the scale of all others.
+// finite_only: NaN and infinities do not count, so that they spoil their own group and not the scale of all
+// others.
 template <RotateBy kBy>
 __global__ void __launch_bounds__(kMostThreads)
-    partial_ranges_kernel(qutlass_tensor x, Rotation rotation, Spans spans, int64_t blocks_per_group, bool finite_only,
-                          GroupRange* partial) {
+    partial_ranges_kernel(qutlass_tensor x, Rotation rotation, Spans spans, int64_t blocks_per_group,
+                          bool finite_only, GroupRange* partial) {
   extern __shared__ uint4 shared[];
   const RotationMemory memory = prepare_rotation<kBy>(rotation, shared);
   const int64_t group = quotient(blockIdx.x, blocks_per_group), first = blockIdx.x - group * blocks_per_group;
@@ -49,8 +50,8 @@ __device__ GroupRange combine(const GroupRange* partial, int64_t count) {
   return block_range(range);
 }
 
-__global__ void __launch_bounds__(kThreads)
-    scales_kernel(const GroupRange* partial, int64_t blocks_per_group, qutlass_quantized out, GroupScale* scales) {
+__global__ void __launch_bounds__(kThreads) scales_kernel(const GroupRange* partial, int64_t blocks_per_group,
+                                                          qutlass_quantized out, GroupScale* scales) {
   const int64_t group = blockIdx.x;
   const GroupRange range = combine(partial + group * blocks_per_group, blocks_per_group);
   if (threadIdx.x != 0) return;
@@ -84,21 +85,21 @@ void enqueue_partial_ranges(cudaStream_t s, const LongGroups& x, bool finite_onl
 
 }  // namespace
 
-Spans LongGroups::spans() const {
-  return {groups, elements, 0, 0, threads_of(rotation) * kChunks * kChunk};
-}
+Spans LongGroups::spans() const { return {groups, elements, 0, 0, threads_of(rotation) * kChunks * kChunk}; }
 
 int64_t LongGroups::blocks_per_group() const {
   return std::min(spans().per_part(), std::max<int64_t>(1, kBlocks / groups));
 }
 
-void enqueue_long_group_scales(cudaStream_t s, const LongGroups& x, GroupRange* partial, const qutlass_quantized& out,
-                               GroupScale* scales) {
+void enqueue_long_group_scales(cudaStream_t s, const LongGroups& x, GroupRange* partial,
+                               const qutlass_quantized& out, GroupScale* scales) {
   enqueue_partial_ranges(s, x, false, partial);
-  scales_kernel<<<static_cast<unsigned>(x.groups), kThreads, 0, s>>>(partial, x.blocks_per_group(), out, scales);
+  scales_kernel<<<static_cast<unsigned>(x.groups), kThreads, 0, s>>>(partial, x.blocks_per_group(), out,
+                                                                     scales);
 }
 
-void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule, float* out) {
+void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule,
+                             float* out) {
   enqueue_partial_ranges(s, x, true, partial);
   global_scale_kernel<<<1, kThreads, 0, s>>>(partial, x.partial_ranges(), rule, out);
 }

@@ -1,5 +1,5 @@
-// The ranges of groups that no thread block can hold, in two steps: of what each block goes through, and of each group.
-// Maxima do not depend on their order, so the results repeat.
+// The ranges of groups that no thread block can hold, in two steps: of what each block goes through, and of
+// each group. Maxima do not depend on their order, so the results repeat.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -23,9 +23,10 @@ struct LongGroups {
 };
 
 // The scales of the groups, to `scales` and to the output. group_rows is 0 or group_cols is.
-void enqueue_long_group_scales(cudaStream_t s, const LongGroups& x, GroupRange* partial, const qutlass_quantized& out,
-                               GroupScale* scales);
+void enqueue_long_group_scales(cudaStream_t s, const LongGroups& x, GroupRange* partial,
+                               const qutlass_quantized& out, GroupScale* scales);
 // The global scale of an NV rule over the finite values of all elements; groups is 1.
-void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule, float* out);
+void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule,
+                             float* out);
 
 }  // namespace qutlass::cuda

@@ -32,14 +32,17 @@ __global__ void __launch_bounds__(kMostThreads)
 
 template <RotateBy kBy>
 void launch_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, Tensor out) {
-  const int threads = kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
+  const int threads =
+      kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
   const Spans spans{1, element_count(x), 0, 0, threads * kChunks * kChunk};
   const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length);
   allow_shared_memory(rotate_kernel<kBy>, bytes);
-  rotate_kernel<kBy><<<span_blocks(kBy, spans.count()), threads, bytes, s>>>(x, kernel_rotation(rotation), spans, out);
+  rotate_kernel<kBy>
+      <<<span_blocks(kBy, spans.count()), threads, bytes, s>>>(x, kernel_rotation(rotation), spans, out);
 }
 
-// ---- matrices of any size, on the FP32 units: out = x @ H, or x @ H^T / gain, x seen as rows of the matrix's size.
+// ---- matrices of any size, on the FP32 units: out = x @ H, or x @ H^T / gain, x seen as rows of the
+// matrix's size.
 
 constexpr int kTile = 64, kDepth = 16, kPerThread = 4;
 
@@ -98,7 +101,8 @@ __global__ void __launch_bounds__(kThreads) product_kernel(Product p, int64_t ti
   }
 }
 
-void launch_product(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, const double* gain, Tensor out) {
+void launch_product(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, const double* gain,
+                    Tensor out) {
   const int64_t rows = element_count(x) / rotation.size, tiles_across = ceil_div(rotation.size, kTile);
   const auto tiles = static_cast<unsigned>(ceil_div(rows, kTile) * tiles_across);
   const Product product{x, out, static_cast<const uint16_t*>(rotation.data), gain, rows, rotation.size};
@@ -127,7 +131,8 @@ void enqueue_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, 
   }
 }
 
-void enqueue_unrotate_matrix(cudaStream_t s, Tensor y, const qutlass_rotation& rotation, double* gain, Tensor x) {
+void enqueue_unrotate_matrix(cudaStream_t s, Tensor y, const qutlass_rotation& rotation, double* gain,
+                             Tensor x) {
   gain_kernel<<<1, kThreads, 0, s>>>(static_cast<const uint16_t*>(rotation.data), rotation.size, gain);
   launch_product(s, y, rotation, gain, x);
 }

@@ -26,7 +26,8 @@ inline RotateBy rotate_by(const qutlass_rotation& rotation) {
   switch (rotation.kind) {
     case QUTLASS_ROTATION_IDENTITY: return RotateBy::kNothing;
     case QUTLASS_ROTATION_HADAMARD: return size <= kLanesSize ? RotateBy::kLanes : RotateBy::kBlock;
-    default: return size == 16 || size == 32 || size == 64 || size == 128 ? RotateBy::kMatrix : RotateBy::kCopy;
+    default:
+      return size == 16 || size == 32 || size == 64 || size == 128 ? RotateBy::kMatrix : RotateBy::kCopy;
   }
 }
 
@@ -36,6 +37,7 @@ inline RotateBy rotate_by(const qutlass_rotation& rotation) {
 void enqueue_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, Tensor out);
 
 // x = y @ H^T / gain for a rotation by a matrix; *gain, on the device, becomes the mean of diag(H H^T).
-void enqueue_unrotate_matrix(cudaStream_t s, Tensor y, const qutlass_rotation& rotation, double* gain, Tensor x);
+void enqueue_unrotate_matrix(cudaStream_t s, Tensor y, const qutlass_rotation& rotation, double* gain,
+                             Tensor x);
 
 }  // namespace qutlass::cuda

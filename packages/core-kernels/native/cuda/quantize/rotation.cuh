@@ -1,5 +1,5 @@
-// Rotations of what a thread block holds: Hadamard matrices by butterflies in registers, between lanes and in shared
-// memory, in the order of the CPU and so to the same bits; other matrices by tensor cores.
+// Rotations of what a thread block holds: Hadamard matrices by butterflies in registers, between lanes and in
+// shared memory, in the order of the CPU and so to the same bits; other matrices by tensor cores.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -32,12 +32,13 @@ __host__ __device__ constexpr int padded(int size) { return size + 8; }
 // Shared memory of a block that holds `length` elements.
 inline size_t rotation_bytes(RotateBy by, int32_t size, int32_t length) {
   if (by != RotateBy::kBlock && by != RotateBy::kMatrix) return 0;
-  const size_t matrix = by == RotateBy::kMatrix ? sizeof(uint16_t) * static_cast<size_t>(size * padded(size)) : 0;
+  const size_t matrix =
+      by == RotateBy::kMatrix ? sizeof(uint16_t) * static_cast<size_t>(size * padded(size)) : 0;
   return matrix + sizeof(float) * static_cast<size_t>(length);
 }
 
-// The blocks of a kernel that goes through spans in steps of its grid. One that has a matrix in shared memory is better
-// used for several spans.
+// The blocks of a kernel that goes through spans in steps of its grid. One that has a matrix in shared memory
+// is better used for several spans.
 inline unsigned span_blocks(RotateBy by, int64_t spans) {
   constexpr int64_t kMatrixBlocks = 512;
   return static_cast<unsigned>(by == RotateBy::kMatrix ? std::min(spans, kMatrixBlocks) : spans);
@@ -52,7 +53,8 @@ void allow_shared_memory(Kernel kernel, size_t bytes) {
 }
 
 // x[i] *= factor * sign of the element, of the chunk at a position.
-__device__ inline void multiply_signs(const Rotation& rotation, int position, float factor, float (&x)[kChunk]) {
+__device__ inline void multiply_signs(const Rotation& rotation, int position, float factor,
+                                      float (&x)[kChunk]) {
   const auto* signs = static_cast<const uint8_t*>(rotation.data);
   // Fewer than eight signs repeat; loading them one by one reads no further than there are.
   const int mask = rotation.size - 1, first = position & mask;
@@ -137,7 +139,8 @@ __device__ inline void sylvester_block(float (&x)[kChunks][kChunk], int size, fl
   from_shared(shared, x);
 }
 
-// The transpose of the matrix, to shared memory; rows of K are what a matrix instruction reads. The caller synchronizes.
+// The transpose of the matrix, to shared memory; rows of K are what a matrix instruction reads. The caller
+// synchronizes.
 __device__ inline void stage_matrix(const Rotation& rotation, uint16_t* transposed) {
   const auto* matrix = static_cast<const uint16_t*>(rotation.data);
   const int size = rotation.size, pitch = padded(size);
@@ -172,7 +175,8 @@ __device__ inline void multiply_matrix(float (&x)[kChunks][kChunk], int size, co
     const uint16_t* a = operands + (tile / tiles_across * 16 + row) * pitch + col;
     const uint16_t* b = transposed + (tile % tiles_across * 8 + row) * pitch + col;
     for (int k = 0; k < size; k += 16) {
-      multiply_add(sums[t], {word(a + k), word(a + 8 * pitch + k), word(a + k + 8), word(a + 8 * pitch + k + 8)},
+      multiply_add(sums[t],
+                   {word(a + k), word(a + 8 * pitch + k), word(a + k + 8), word(a + 8 * pitch + k + 8)},
                    {word(b + k), word(b + k + 8)});
     }
   }
@@ -203,18 +207,20 @@ __device__ inline RotationMemory prepare_rotation(const Rotation& rotation, void
   return {matrix, reinterpret_cast<float*>(matrix + rotation.size * padded(rotation.size))};
 }
 
-// The elements of a span as float32, rotated; zeros beyond its end. A span starts at a multiple of the rotation's size.
+// The elements of a span as float32, rotated; zeros beyond its end. A span starts at a multiple of the
+// rotation's size.
 template <RotateBy kBy, int kChunks>
-__device__ inline void load_rotated(const void* data, int32_t dtype, const Span& span, const Rotation& rotation,
-                                    const RotationMemory& memory, float (&x)[kChunks][kChunk]) {
+__device__ inline void load_rotated(const void* data, int32_t dtype, const Span& span,
+                                    const Rotation& rotation, const RotationMemory& memory,
+                                    float (&x)[kChunks][kChunk]) {
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
     const int position = chunk_position(c);
     load_chunk(data, dtype, span.offset(position), span.count(position), x[c]);
   }
   if constexpr (kBy == RotateBy::kLanes || kBy == RotateBy::kBlock) {
-    // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers (each exact
-    // in float32), and sums no more than the result holds, so nothing overflows on the way.
+    // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers
+    // (each exact in float32), and sums no more than the result holds, so nothing overflows on the way.
 #pragma unroll
     for (int c = 0; c < kChunks; ++c) {
 #pragma unroll

@@ -1,4 +1,5 @@
-// Quantization in groups of 16 to 128 elements of a row, which lie in neighbouring lanes: one pass over the matrix.
+// Quantization in groups of 16 to 128 elements of a row, which lie in neighbouring lanes: one pass over the
+// matrix.
 #include <algorithm>
 
 #include "cuda/quantize/quantize.cuh"

@@ -1,5 +1,5 @@
-// What a quantizer reads: a dense matrix and a rotation that kernels apply while they load it. Where they cannot, a
-// rotated copy in float32 and the identity.
+// What a quantizer reads: a dense matrix and a rotation that kernels apply while they load it. Where they
+// cannot, a rotated copy in float32 and the identity.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,7 +15,9 @@ class Source {
  public:
   // within_squares: elements are loaded in squares of 128 x 128.
   Source(Stream stream, Tensor x, const qutlass_rotation& rotation, bool within_squares)
-      : x_(x), rotation_(rotation), copied_(takes_copy(rotation, within_squares)),
+      : x_(x),
+        rotation_(rotation),
+        copied_(takes_copy(rotation, within_squares)),
         memory_(stream.device, copied_ ? static_cast<size_t>(element_count(x)) * sizeof(float) : 0) {}
 
   // To be operands of CudaStream::run, besides x and the rotation.

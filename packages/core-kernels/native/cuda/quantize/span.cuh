@@ -1,5 +1,5 @@
-// How a matrix is divided among thread blocks. A block holds one span of elements in registers, eight neighbours to a
-// thread and as many chunks of them as the kernel says; 32 threads hold 256 neighbours.
+// How a matrix is divided among thread blocks. A block holds one span of elements in registers, eight
+// neighbours to a thread and as many chunks of them as the kernel says; 32 threads hold 256 neighbours.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ struct Span {
   __device__ int count(int position) const { return chunk_count(position, elements); }
 };
 
-// Parts of the matrix, one after the other, in spans of `length`; or squares of 128 x 128, each of them a span.
+// Parts of the matrix, one after the other, in spans of `length`; or squares of 128 x 128, each of them a
+// span.
 struct Spans {
   int64_t parts, part_elements;
   int64_t rows, cols;  // of a matrix in squares, else 0
@@ -39,7 +40,8 @@ struct Spans {
     if (cols) {
       const int64_t across = ceil_div(cols, kSquare), down = quotient(index, across);
       const int64_t row = down * kSquare, col = (index - down * across) * kSquare;
-      return {row * cols + col, cols, index, static_cast<int32_t>(min(int64_t{kSquare}, rows - row)) * kSquare};
+      return {row * cols + col, cols, index,
+              static_cast<int32_t>(min(int64_t{kSquare}, rows - row)) * kSquare};
     }
     const int64_t part = quotient(index, per_part()), begin = (index - part * per_part()) * length;
     return {part * part_elements + begin, 0, part,

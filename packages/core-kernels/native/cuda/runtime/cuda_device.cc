@@ -43,7 +43,9 @@ class PinnedMemory final : public MemorySource {
   void give_back(void* block) noexcept override { cudaFreeHost(block); }
 };
 
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 // Why there is no device to open; the count if there is one.
 int require_devices(const char* name) {
@@ -165,7 +167,8 @@ void CudaDevice::release_later(void* block) {
   Retired retired{block, {}};
   for (qutlass_stream* stream : streams) {
     auto& cuda = cuda_stream(*stream);
-    if (!cuda.capture && cudaStreamQuery(cuda.handle()) == cudaErrorNotReady) retired.uses.push_back(cuda.mark());
+    if (!cuda.capture && cudaStreamQuery(cuda.handle()) == cudaErrorNotReady)
+      retired.uses.push_back(cuda.mark());
   }
   if (retired.uses.empty()) {
     memory.release(block);
@@ -196,7 +199,8 @@ std::unique_ptr<qutlass_device> open_cuda_device(const char* name) {
   const int ordinal = cuda::parse_ordinal(name);
   const int count = cuda::require_devices(name);
   if (ordinal >= count) {
-    fail(QUTLASS_E_NO_DEVICE, "device \"%s\": expected an index below %d, the number of visible GPUs", name, count);
+    fail(QUTLASS_E_NO_DEVICE, "device \"%s\": expected an index below %d, the number of visible GPUs", name,
+         count);
   }
   auto device = std::make_unique<cuda::CudaDevice>(ordinal);
   cuda::require_kernel_image(device->properties());

@@ -61,7 +61,8 @@ EventPointer CudaStream::mark() {
   use_device(cuda_device().ordinal());
   cudaEvent_t event = nullptr;
   // Blocking: a thread that waits for the event sleeps.
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "creating an event");
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync),
+        "creating an event");
   EventPointer pointer(event, cudaEventDestroy);
   check(cudaEventRecord(event, stream_), "recording an event");
   return pointer;

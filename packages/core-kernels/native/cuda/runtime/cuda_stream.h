@@ -1,5 +1,5 @@
-// The CUDA backend: devices, streams, graphs. Work goes straight to a CUDA stream; what has to happen on the host after
-// it (filling a JavaScript array, settling a promise) waits on a thread of the stream.
+// The CUDA backend: devices, streams, graphs. Work goes straight to a CUDA stream; what has to happen on the
+// host after it (filling a JavaScript array, settling a promise) waits on a thread of the stream.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -55,7 +55,8 @@ class CudaStream final : public qutlass_stream {
   explicit CudaStream(CudaDevice& device);
   ~CudaStream() override;
 
-  // Enqueues a kernel: body(cudaStream_t). `operands` are the pointers that it touches; a graph keeps them alive.
+  // Enqueues a kernel: body(cudaStream_t). `operands` are the pointers that it touches; a graph keeps them
+  // alive.
   template <typename Body>
   void run(const char* operation, std::initializer_list<const void*> operands, Body&& body) {
     use_device(cuda_device().ordinal());
