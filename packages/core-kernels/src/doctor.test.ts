@@ -14,7 +14,7 @@ it('reports the machine as the loader found it', () => {
     nodeApi: process.versions.napi,
     target: probeBinding().target,
     cpu: Device.open('cpu').info,
-    cuda: { available: false, reason: 'device "cuda": this build has no CUDA kernels' },
+    cuda: { available: false, reason: 'device "cuda:0": this build has no CUDA kernels' },
   });
   expect(report.binary).toEqual({
     loaded: true,

@@ -1,6 +1,7 @@
 #include "cuda_stream.h"
 
 #include <cstring>
+#include <future>
 #include <utility>
 
 namespace qutlass::cuda {
@@ -97,8 +98,10 @@ void CudaStream::launch(std::initializer_list<const void*>, Work) {
 }
 
 void CudaStream::wait() {
-  use_device(cuda_device().ordinal());
-  check(cudaStreamSynchronize(stream_), "synchronize");
+  // Not cudaStreamSynchronize: reads are over when the thread of the stream has filled the host memory.
+  std::promise<cudaError_t> done;
+  after([&](cudaError_t error) { done.set_value(error); });
+  check(done.get_future().get(), "synchronize");
 }
 
 void CudaStream::call(std::function<void(qutlass_status, const char*)> fn) {
