@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Distribution, randomMatrix, uniform } from './random.js';
+import { type Distribution, randomMatrix, shuffled, uniform } from './random.js';
 
 /** Mean, variance and the share of values with an absolute value above a limit. */
 function describeSample(values: Float32Array, limit: number) {
@@ -28,6 +28,20 @@ describe('uniform', () => {
     for (let i = 0; i < 160_000; ++i) counts[Math.floor(next() * 16)]!++;
     // Six standard deviations of a count of mean 10000.
     for (const count of counts) expect(Math.abs(count - 10_000)).toBeLessThan(600);
+  });
+});
+
+describe('shuffled', () => {
+  it('draws every order equally often', () => {
+    const next = uniform(0);
+    const counts = new Map<string, number>();
+    for (let i = 0; i < 6000; ++i) {
+      const order = shuffled(3, next).join();
+      counts.set(order, (counts.get(order) ?? 0) + 1);
+    }
+    expect([...counts.keys()].sort()).toEqual(['0,1,2', '0,2,1', '1,0,2', '1,2,0', '2,0,1', '2,1,0']);
+    // Six standard deviations of a count of mean 1000.
+    for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(180);
   });
 });
 

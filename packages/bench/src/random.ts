@@ -27,6 +27,16 @@ export function uniform(seed: number): Uniform {
   };
 }
 
+/** The numbers below `count` in random order (Fisher and Yates). */
+export function shuffled(count: number, next: Uniform): number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; --i) {
+    const j = Math.floor(next() * (i + 1));
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}
+
 /** Standard normal numbers by Box and Muller (1958). */
 export function normal(next: Uniform): () => number {
   let spare: number | undefined;

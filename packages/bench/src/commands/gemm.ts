@@ -19,7 +19,7 @@ interface GemmCommandOptions {
 }
 
 /** Enough rounds for a 10th and a 90th percentile that are not the extremes. */
-const FULL = { rounds: 11, sampleSeconds: 0.02 };
+const FULL = { rounds: 11, sampleSeconds: 0.05 };
 const QUICK = { rounds: 5, sampleSeconds: 0.005 };
 
 export function gemmCommand(context: CommandContext): Command {

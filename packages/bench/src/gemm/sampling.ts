@@ -1,3 +1,4 @@
+import { shuffled, uniform } from '../random.js';
 import { type Spread, summarize } from '../statistics.js';
 
 /** Something to time. */
@@ -23,8 +24,8 @@ export interface Sampled {
 }
 
 /**
- * Times the contenders in turn, round after round, each round in another order, so that none of them always runs after the
- * same one or while the machine is in a better mood. The first is the baseline.
+ * Times the contenders in turn, round after round, each round in another random order, so that none of them always runs
+ * after the same one. The first is the baseline.
  */
 export async function sampleInterleaved(
   contenders: readonly Contender[],
@@ -43,11 +44,9 @@ export async function sampleInterleaved(
     return Math.max(1, Math.ceil(sampleSeconds / sample(which, 1)));
   });
   const times = contenders.map((): number[] => []);
+  const next = uniform(0);
   for (let round = 0; round < rounds; ++round) {
-    for (let turn = 0; turn < contenders.length; ++turn) {
-      const which = (turn + round) % contenders.length;
-      times[which]!.push(sample(which, repeats[which]!));
-    }
+    for (const which of shuffled(contenders.length, next)) times[which]!.push(sample(which, repeats[which]!));
     // Lets signals in: sampling blocks the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     signal?.throwIfAborted();

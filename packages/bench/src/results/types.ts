@@ -87,7 +87,7 @@ export interface GemmRow {
   readonly kernel: string;
   /** Whether the library would run this kernel by itself. */
   readonly chosen: boolean;
-  /** `hot`: the same weight in every call; `cold`: distinct copies in turn, larger than the cache together. */
+  /** `hot`: the same weight in every call, if the cache can hold it; `cold`: copies in turn, beyond the cache together. */
   readonly cache: 'hot' | 'cold';
   readonly weightBytes: number;
   /** Per call. */

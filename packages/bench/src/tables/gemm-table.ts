@@ -15,7 +15,8 @@ export function gemmTables({ rows, settings }: GemmResults): Table[] {
   const note =
     `Median of ${settings.rounds} interleaved rounds ± half the range of 80 % of them. Cold: weights in turn, beyond the ` +
     `${cache} MiB cache. vs f32: time of the dense f32 kernel in the same rounds over that of this one; the row f32 x f32 ` +
-    'is a control. * the kernel that the library chooses.';
+    'is a control, the same product on other memory: differences as small as its own mean nothing. ' +
+    '* the kernel that the library chooses.';
   return shapes.map((shape, index) => {
     const own = rows.filter((row) => shapeOf(row) === shape);
     const pairs = own
