@@ -53,7 +53,7 @@ describe('qutlass', () => {
     [['generate', '/no/model', 'x'], 'QUTLASS_E_CHECKPOINT: /no/model/config.json: cannot be read (ENOENT)'],
     [
       ['generate', tinyLlama, 'x', '-d', 'cuda'],
-      'QUTLASS_E_NO_DEVICE: device "cuda": this build has no CUDA kernels',
+      'QUTLASS_E_NO_DEVICE: device "cuda:0": this build has no CUDA kernels',
     ],
     [
       ['generate', tinyLlama, 'x', '-d', 'tpu'],

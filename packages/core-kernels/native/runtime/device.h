@@ -29,7 +29,7 @@ using Work = std::function<void(Context&)>;
 
 enum class DeviceKind { kCpu, kCuda };
 
-// References to blocks of a device, dropped together when the work enqueued by then has run.
+// References of a recording to blocks of its device, dropped together.
 class HeldBlocks {
  public:
   explicit HeldBlocks(qutlass_device& device) : device_(device) {}
@@ -77,6 +77,9 @@ struct qutlass_device {
   virtual void upload(void* block, const void* host, size_t bytes) = 0;
   // Drops a reference to a block when the work enqueued so far, on every stream, has run.
   virtual void release_later(void* block) = 0;
+  // Drops a reference that a recording held. Where replays keep the recording itself alive, nothing uses the
+  // block any more.
+  virtual void release_recorded(void* block) { memory.release(block); }
 
   // How operations run on a device other than the CPU; null on the CPU.
   const qutlass::Operations* operations = nullptr;

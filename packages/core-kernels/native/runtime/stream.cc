@@ -9,7 +9,7 @@ using qutlass::guarded;
 namespace qutlass {
 
 HeldBlocks::~HeldBlocks() {
-  for (void* block : blocks_) device_.release_later(block);
+  for (void* block : blocks_) device_.release_recorded(block);
 }
 
 void HeldBlocks::add(std::initializer_list<const void*> pointers) {

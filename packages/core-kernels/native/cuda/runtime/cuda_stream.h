@@ -31,6 +31,7 @@ class CudaDevice final : public qutlass_device {
   void* allocate(size_t bytes) override;
   void upload(void* block, const void* host, size_t bytes) override;
   void release_later(void* block) override;
+  void release_recorded(void* block) override { release_later(block); }
 
   int ordinal() const { return ordinal_; }
   const cudaDeviceProp& properties() const { return properties_; }
