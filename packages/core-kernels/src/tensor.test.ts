@@ -204,6 +204,7 @@ describe('views', () => {
   });
 
   it('the memory lives until both owners are disposed', async () => {
+    await device.synchronize();
     const before = device.memoryStats().allocations;
     const t = sequence();
     const shared = t.share();
