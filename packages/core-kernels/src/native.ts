@@ -56,15 +56,17 @@ export interface KernelInfo {
   /** Stable: `cpu.reference`, `cpu.f32.avx2`, ... */
   readonly name: string;
   readonly device: string;
-  /** The instruction set that it needs, or an empty string. */
+  /** The instruction set that it needs, or an empty string; also a library that it needs beside. */
   readonly requiresIsa: string;
-  /** What sums are kept in: `f64`, `f32` or `i32`. */
+  /** What sums are kept in: `f64`, `f32`, `i32`, or `f22` of Hopper's fp8 tensor cores. */
   readonly accumulator: string;
   readonly tile: readonly [m: number, n: number, k: number];
   /** Whether this machine can run it. */
   readonly available: boolean;
   /** Rough operations per second and thread, in units of 1e9. */
   readonly peakGops: number;
+  /** Whether it runs only when asked for by name, since it is less precise than others. */
+  readonly onRequest: boolean;
 }
 
 type Operand = TensorHandle | QuantizedHandle;

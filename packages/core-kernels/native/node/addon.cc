@@ -398,6 +398,7 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
     object.Set("tile", tile);
     object.Set("available", kernel.available != 0);
     object.Set("peakGops", kernel.peak_gops);
+    object.Set("onRequest", kernel.on_request != 0);
     list.Set(static_cast<uint32_t>(i), object);
   }
   return list;
