@@ -43,7 +43,7 @@ it('lists every kernel, the reference among them', () => {
       expect(fraction).toBeGreaterThan(0);
       expect(fraction).toBeLessThanOrEqual(1);
     }
-    expect(kernel.precision).toMatch(/^(f32|bf16|int8)$/);
+    expect(kernel.precision).toMatch(/^(f32|f16|bf16|fp8|int8)$/);
     expect(kernel.decodePerClock).toBeGreaterThanOrEqual(0);
     expect(kernel.maxM).toBeGreaterThanOrEqual(0);
   }

@@ -410,6 +410,7 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
     object.Set("decodePerClock", kernel.decode_per_clock);
     object.Set("bandwidthFraction", kernel.bandwidth_fraction);
     object.Set("maxM", kernel.max_m);
+    object.Set("onRequest", kernel.on_request != 0);
     list.Set(static_cast<uint32_t>(i), object);
   }
   return list;
