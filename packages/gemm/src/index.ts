@@ -27,8 +27,8 @@ export {
 } from './pairs.js';
 export {
   type OperandKind,
-  PRECISION_MATRIX,
   type PairPrecision,
+  PRECISION_MATRIX,
   type PrecisionRow,
   precisionOf,
   precisionTable,
