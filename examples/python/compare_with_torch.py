@@ -127,7 +127,7 @@ class Qutlass:
     def run(self, function, *arguments) -> None:
         """Enqueues an operation and waits for it; PyTorch works on another stream."""
         if self.device.startswith("cuda"):
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
         self.check(function(self.stream, *arguments))
         self.check(self.library.qutlass_stream_synchronize(self.stream))
 
