@@ -63,8 +63,16 @@ export interface KernelInfo {
   readonly tile: readonly [m: number, n: number, k: number];
   /** Whether this machine can run it. */
   readonly available: boolean;
-  /** Rough operations per second and thread, in units of 1e9. */
-  readonly peakGops: number;
+  /** Roughly what large products reach of the peak rate of the device in `precision`. */
+  readonly peakFraction: number;
+  /** What the units multiply: `f32`, `bf16`, `int8`, ... */
+  readonly precision: string;
+  /** Codes decoded per clock by a multiprocessor or CPU thread; 0 if that is included in `peakFraction`. */
+  readonly decodePerClock: number;
+  /** Roughly what large products reach of the bandwidth of the memory. */
+  readonly bandwidthFraction: number;
+  /** The largest M that the kernel takes, all of it in one tile; 0 for any. */
+  readonly maxM: number;
   /** Whether it runs only when asked for by name, since it is less precise than others. */
   readonly onRequest: boolean;
 }

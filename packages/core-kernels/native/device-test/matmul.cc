@@ -957,9 +957,9 @@ int main(int argc, char** argv) {
   for (int i = 0; i < qutlass_kernel_count(); ++i) {
     qutlass_kernel_info info;
     must(qutlass_kernel_get_info(i, &info), "kernel_get_info");
-    std::printf("%-16s %-5s %-6s %-4s tile %d x %d x %d, %g Gop/s each, available %d\n", info.name,
+    std::printf("%-16s %-5s %-6s %-4s tile %d x %d x %d, %g of %s peak, available %d\n", info.name,
                 info.device, info.requires_isa, info.accumulator, info.tile_m, info.tile_n, info.tile_k,
-                info.peak_gops, info.available);
+                info.peak_fraction, info.precision, info.available);
     kernels.push_back(info);
   }
   golden(argv[1]);

@@ -254,30 +254,31 @@ void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
 // Less precise than the contract of unasked kernels.
 constexpr int32_t kOnRequest = 1;
 
-// peak_gops: of one multiprocessor, roughly, on an H100 with large matrices. cuBLASLt has many tiles; these
-// are among the smaller ones.
+// peak_fraction and bandwidth_fraction: roughly, on an H100 or H200 with large matrices; "f16" stands for
+// bf16 too, at the same rate. cuBLASLt has many tiles; these are among the smaller ones.
 const Kernel kKernels[] = {
-    {{"cublaslt.bf16", "cuda", "sm_80, cuBLASLt", "f32", 64, 64, 64, 0, 6000, 0},
+    {{"cublaslt.bf16", "cuda", "sm_80, cuBLASLt", "f32", 64, 64, 64, 0, 0.8, "f16", 0, 0.8, 0, 0},
      require_supported<Family::kHalf>,
      nullptr,
      enqueue<Family::kHalf>,
      library_absence},
-    {{"cublaslt.f32", "cuda", "sm_80, cuBLASLt", "f32", 64, 64, 16, 0, 400, 0},
+    {{"cublaslt.f32", "cuda", "sm_80, cuBLASLt", "f32", 64, 64, 16, 0, 0.79, "f32", 0, 0.8, 0, 0},
      require_supported<Family::kF32>,
      nullptr,
      enqueue<Family::kF32>,
      library_absence},
-    {{"cublaslt.fp8", "cuda", "sm_89, cuBLASLt", "f32", 64, 64, 128, 0, 10000, 0},
+    {{"cublaslt.fp8", "cuda", "sm_89, cuBLASLt", "f32", 64, 64, 128, 0, 0.67, "fp8", 0, 0.75, 0, 0},
      require_supported<Family::kFp8>,
      nullptr,
      enqueue<Family::kFp8>,
      library_absence},
-    {{"cublaslt.fp8.fast", "cuda", "sm_89, cuBLASLt", "f22", 64, 64, 128, 0, 12000, kOnRequest},
+    {{"cublaslt.fp8.fast", "cuda", "sm_89, cuBLASLt", "f22", 64, 64, 128, 0, 0.8, "fp8", 0, 0.75, 0,
+      kOnRequest},
      require_supported<Family::kFp8Fast>,
      nullptr,
      enqueue<Family::kFp8Fast>,
      library_absence},
-    {{"cublaslt.int8", "cuda", "sm_80, cuBLASLt", "i32", 64, 64, 128, 0, 8000, 0},
+    {{"cublaslt.int8", "cuda", "sm_80, cuBLASLt", "i32", 64, 64, 128, 0, 0.53, "int8", 0, 0.65, 0, 0},
      require_supported<Family::kInt8>,
      nullptr,
      enqueue<Family::kInt8>,

@@ -43,22 +43,23 @@ void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
   cuda::enqueue_matmul(stream, problem, kExpand, kLaunch);
 }
 
-// peak_gops: of one multiprocessor, roughly, on an H100: what mma.sync reaches of the tensor cores, and for
-// cuda.gemv the float32 units less the time to decode. A tile is the smallest that the kernel uses.
+// peak_fraction: roughly what mma.sync reaches of the tensor cores of an H100. decode_per_clock: by counting
+// instructions, four to a code for tiles in shared memory and two in cuda.gemv, with 128 lanes to issue from.
+// A tile is the smallest that the kernel uses.
 const Kernel kKernels[] = {
-    {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 250, 0},
+    {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM, 0},
      require_few_rows,
      nullptr,
      enqueue<cuda::launch_gemv, ExpandA::kRotatedOrQuantized>},
-    {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 4000, 0},
+    {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 0.27, "int8", 32, 0.5, 0, 0},
      require_integer_pair,
      nullptr,
      enqueue<cuda::launch_i32_mma>},
-    {{"cuda.f32.mma", "cuda", "sm_80", "f32", 64, 64, 32, 0, 2000, 0},
+    {{"cuda.f32.mma", "cuda", "sm_80", "f32", 64, 64, 32, 0, 0.27, "bf16", 32, 0.5, 0, 0},
      require_no_integer_pair,
      nullptr,
      enqueue<cuda::launch_f32_mma>},
-    {{"cuda.reference", "cuda", "sm_80", "f64", 1, 1, 1, 0, 2, 0},
+    {{"cuda.reference", "cuda", "sm_80", "f64", 1, 1, 1, 0, 0.004, "f32", 0, 0.1, 0, 0},
      cuda::require_extents,
      nullptr,
      enqueue<cuda::launch_reference>},
