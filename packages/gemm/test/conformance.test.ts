@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { type FloatDType, type OperandA, type OperandB, Tensor } from '../src/index.js';
 import { attempt, denseValues, GOLDEN_FORMATS, goldenOperand, KERNELS } from './operands.js';
 
-// One suite over every kernel that this machine has: a kernel refuses a problem as unsupported, or its result is within
+// One suite over every kernel that the device has: a kernel refuses a problem as unsupported, or its result is within
 // the bound of the contract for its accumulator.
 
-/** Runs all kernels; returns the accumulators of those that accepted the problem. */
+/** Runs all kernels; returns what those that accepted the problem sum in. */
 async function conform(
   a: OperandA,
   b: OperandB,

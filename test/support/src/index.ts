@@ -5,6 +5,7 @@ import './matchers.js';
 export { bf16Bits, bf16Value, roundBf16 } from './bf16.js';
 export { blockedOffset } from './blocked.js';
 export { type ReferenceQuantized, referenceDequantize } from './dequantize.js';
+export { onCpu, otherDevice, USE_TEST_DEVICE, useTestDevice } from './device.js';
 export { decodeElement, type ReferenceElement } from './elements.js';
 export type { ReferenceFormat } from './format.js';
 export { GOLDEN_FOLDER, Golden, type GoldenTensor, goldenFiles } from './golden.js';
