@@ -1,6 +1,6 @@
 import { Device } from './device.js';
 import { QutlassError } from './errors.js';
-import { type LoadAttempt, probeBinding } from './loader.js';
+import { type LoadAttempt, loadBinding, probeBinding } from './loader.js';
 import type { KernelInfo, NativeDeviceInfo } from './native.js';
 
 /** What `qutlass doctor` prints: the state of this machine as the library sees it. */
@@ -17,6 +17,12 @@ export interface DoctorReport {
   };
   readonly cpu?: NativeDeviceInfo;
   readonly cuda: { readonly available: boolean; readonly reason: string };
+  /** Every visible GPU, with its properties or why it cannot be used. */
+  readonly gpus: readonly {
+    readonly name: string;
+    readonly info?: NativeDeviceInfo;
+    readonly reason?: string;
+  }[];
   readonly kernels: readonly KernelInfo[];
   /** The message of the failure, if there is one. */
   readonly problem?: string;
@@ -32,6 +38,7 @@ export function doctor(): DoctorReport {
       ...common,
       binary: { loaded: false, attempts },
       cuda: { available: false, reason: 'the native kernels are not loaded' },
+      gpus: [],
       kernels: [],
       ...(error && { problem: error.message }),
     };
@@ -41,16 +48,34 @@ export function doctor(): DoctorReport {
     ...common,
     binary: { loaded: true, version: binding.version(), attempts },
     cpu: Device.open('cpu').info,
-    cuda: cudaState(),
+    ...cudaState(),
     kernels: binding.kernels(),
   };
 }
 
-function cudaState(): DoctorReport['cuda'] {
+function cudaState(): Pick<DoctorReport, 'cuda' | 'gpus'> {
+  let count: number;
   try {
-    return { available: true, reason: Device.open('cuda').reason };
+    count = loadBinding().gpuCount();
   } catch (error) {
-    if (!(error instanceof QutlassError)) throw error;
-    return { available: false, reason: error.message };
+    return { cuda: { available: false, reason: messageOf(error) }, gpus: [] };
   }
+  const gpus = Array.from({ length: count }, (_, index) => examineGpu(`cuda:${index}`));
+  const usable = gpus.filter(({ info }) => info).length;
+  const reason = usable > 0 ? `${usable} of ${count} GPUs can be used` : (gpus[0]?.reason ?? '');
+  return { cuda: { available: usable > 0, reason }, gpus };
+}
+
+function examineGpu(name: `cuda:${number}`): DoctorReport['gpus'][number] {
+  try {
+    return { name, info: Device.open(name).info };
+  } catch (error) {
+    return { name, reason: messageOf(error) };
+  }
+}
+
+/** The message of an error of the library; others are thrown on. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof QutlassError)) throw error;
+  return error.message;
 }

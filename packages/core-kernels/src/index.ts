@@ -19,6 +19,7 @@ export type {
   TensorHandle,
 } from './native.js';
 export { copyRows, crop, pad, sliceRows, transpose } from './ops/data.js';
+export { checksum, fill, fillRandom, type RandomOptions } from './ops/fill.js';
 export {
   add,
   attention,
@@ -32,7 +33,7 @@ export {
   siluMul,
 } from './ops/model.js';
 export { Resource, scope, unscoped } from './resource.js';
-export { Event, Stream } from './stream.js';
+export { Event, type RecordOptions, Stream } from './stream.js';
 export {
   type DefaultDType,
   produce,

@@ -20,9 +20,22 @@ export type QuantizedHandle = Handle<'quantized'>;
 export type RotationHandle = Handle<'rotation'>;
 
 export interface NativeDeviceInfo {
+  /** Model of the processor or GPU. */
   readonly name: string;
+  /** What the kernels are made for: `avx2`, `generic`, `sm_90`. */
   readonly isa: string;
+  /** Of a GPU: the newest CUDA version that its driver runs, `13.0`; else empty. */
+  readonly driver: string;
+  /** Of the CPU kernels; multiprocessors of a GPU. */
   readonly threads: number;
+  /** All memory of the device. */
+  readonly memoryBytes: number;
+  /** The last level of cache, 0 if not known. */
+  readonly cacheBytes: number;
+  /** The highest clock of the processor, 0 if not known. */
+  readonly clockHz: number;
+  /** Bytes per second by clock and bus width of a GPU's memory, 0 if not known. */
+  readonly memoryBandwidth: number;
 }
 
 /** Bytes of device memory. */
@@ -75,6 +88,8 @@ export interface NativeBinding {
   abiVersion(): number;
   version(): string;
 
+  /** The number of visible GPUs; throws `QUTLASS_E_NO_DEVICE`, with the reason, if there is none. */
+  gpuCount(): number;
   deviceOpen(name: string, threads: number): DeviceHandle;
   deviceInfo(device: DeviceHandle): NativeDeviceInfo;
   memoryStats(device: DeviceHandle): MemoryStats;
@@ -84,7 +99,9 @@ export interface NativeBinding {
   streamDestroy(stream: StreamHandle): void;
   streamSynchronize(stream: StreamHandle): Promise<void>;
   streamSynchronizeBlocking(stream: StreamHandle): void;
-  eventRecord(stream: StreamHandle): EventHandle;
+  eventRecord(stream: StreamHandle, timing: number): EventHandle;
+  /** Seconds between two events with timing that have been passed. */
+  eventElapsed(start: EventHandle, end: EventHandle): number;
   streamWait(stream: StreamHandle, event: EventHandle): void;
   graphBegin(stream: StreamHandle): void;
   graphEnd(stream: StreamHandle): GraphHandle;
@@ -105,6 +122,9 @@ export interface NativeBinding {
   write(stream: StreamHandle, out: TensorHandle, host: NodeJS.TypedArray): void;
   read(stream: StreamHandle, x: TensorHandle, host: NodeJS.TypedArray): Promise<void>;
 
+  fill(stream: StreamHandle, value: number, out: TensorHandle): void;
+  fillRandom(stream: StreamHandle, seed: number, deviation: number, out: TensorHandle): void;
+  checksum(stream: StreamHandle, x: TensorHandle, out: TensorHandle): void;
   convert(stream: StreamHandle, x: TensorHandle, out: TensorHandle): void;
   transpose(stream: StreamHandle, x: TensorHandle, out: TensorHandle): void;
   pad(stream: StreamHandle, x: TensorHandle, out: TensorHandle): void;

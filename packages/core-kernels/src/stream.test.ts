@@ -178,3 +178,28 @@ describe('after dispose', () => {
     device.defaultStream.synchronizeSync();
   });
 });
+
+describe('time between events', () => {
+  it('is that of the work between them', async () => {
+    using start = Tensor.zeros([1 << 20], 'f32');
+    const first = device.stream.record({ timing: true });
+    using sum = increments(start, 20);
+    const second = device.stream.record({ timing: true });
+    await device.synchronize();
+    expect(second.secondsSince(first)).toBeGreaterThan(1e-6);
+    expect(first.secondsSince(first)).toBe(0);
+    expect(await distinct(sum)).toEqual([20]);
+  });
+
+  it('needs events that measure', async () => {
+    const plain = device.stream.record();
+    const timed = device.stream.record({ timing: true });
+    await device.synchronize();
+    expect(failure(() => timed.secondsSince(plain))).toBe(
+      'QUTLASS_E_ARGUMENT start: expected an event recorded with timing',
+    );
+    expect(failure(() => plain.secondsSince(timed))).toBe(
+      'QUTLASS_E_ARGUMENT end: expected an event recorded with timing',
+    );
+  });
+});

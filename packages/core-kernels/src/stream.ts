@@ -4,6 +4,11 @@ import { loadBinding } from './loader.js';
 import type { EventHandle, StreamHandle } from './native.js';
 import { Resource } from './resource.js';
 
+export interface RecordOptions {
+  /** Keep the time at which the stream passes the point, for {@link Event.secondsSince}. Default false. */
+  timing?: boolean;
+}
+
 /** A point in the work of a stream that other streams can wait for. */
 export class Event {
   /** @internal */
@@ -12,6 +17,15 @@ export class Event {
   /** @internal */
   constructor(handle: EventHandle) {
     this.handle = handle;
+  }
+
+  /**
+   * Seconds of the device between `start` and this point. Both are recorded with `timing`, on streams of one device that
+   * have passed them: await {@link Stream.synchronize} before.
+   * @throws QutlassError `QUTLASS_E_ARGUMENT`
+   */
+  secondsSince(start: Event): number {
+    return loadBinding().eventElapsed(start.handle, this.handle);
   }
 }
 
@@ -52,8 +66,8 @@ export class Stream extends Resource {
   }
 
   /** Marks the end of the work enqueued so far. */
-  record(): Event {
-    return new Event(loadBinding().eventRecord(this.handle));
+  record({ timing = false }: RecordOptions = {}): Event {
+    return new Event(loadBinding().eventRecord(this.handle, Number(timing)));
   }
 
   /** Work enqueued on this stream from now on waits for the event. */

@@ -3,6 +3,7 @@ import { DTYPES, type DType, type FloatDType, type HostArray, isDType, isFloatDT
 import { invalidArgument, QutlassError } from './errors.js';
 import { loadBinding } from './loader.js';
 import type { NativeBinding, StreamHandle, TensorHandle } from './native.js';
+import type { RandomOptions } from './ops/fill.js';
 import { Resource } from './resource.js';
 
 const MAX_RANK = 4;
@@ -69,6 +70,26 @@ export class Tensor<D extends DType = DType> extends Resource {
     const { id, bytes } = dtypeInfo(dtype);
     const handle = loadBinding().tensorCreate(device.handle, id, shape, size * bytes, host);
     return new Tensor(handle, dtype, Object.freeze([...shape]), device);
+  }
+
+  /** Random numbers made on the device: see {@link fillRandom}. */
+  static random<D extends DType>(
+    shape: readonly number[],
+    {
+      seed = 0,
+      deviation = 1,
+      dtype,
+      device,
+    }: Omit<TensorOptions<D>, 'shape'> & { dtype: D } & RandomOptions,
+  ): Tensor<D> {
+    const out = Tensor.empty(shape, dtype, device);
+    try {
+      loadBinding().fillRandom(out.device.stream.handle, seed, deviation, out.handle);
+    } catch (error) {
+      out.dispose();
+      throw error;
+    }
+    return out;
   }
 
   static zeros<D extends DType>(shape: readonly number[], dtype: D, device?: Device): Tensor<D> {

@@ -20,6 +20,9 @@ void convert(Stream, Tensor x, Tensor out);
 void transpose(Stream, Tensor x, Tensor out);
 void pad(Stream, Tensor x, Tensor out);
 void copy(Stream, const void* from, void* to, int64_t bytes);
+void fill(Stream, int32_t value, void* data, int64_t bytes);
+void fill_random(Stream, uint64_t seed, float deviation, Tensor out);
+void checksum(Stream, Tensor x, Tensor out);
 
 // quantize/
 void encode(Stream, Tensor x, int32_t element, Tensor out);

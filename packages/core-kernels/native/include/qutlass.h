@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* Grows with every incompatible change; the Node loader refuses a library of another version. */
-#define QUTLASS_ABI_VERSION 1
+#define QUTLASS_ABI_VERSION 2
 #define QUTLASS_MAX_RANK 4
 
 typedef enum qutlass_status {
@@ -148,9 +148,14 @@ QUTLASS_API const char* qutlass_last_error(void);
  * --------------------------------------------------------------------------------------*/
 
 typedef struct qutlass_device_info {
-  char name[128]; /* processor model */
-  char isa[64];   /* the instruction set that the kernels use: "avx2" or "generic" */
-  int32_t threads;
+  char name[128];          /* model of the processor or GPU */
+  char isa[64];            /* what the kernels are made for: "avx2", "generic", "sm_90" */
+  char driver[64];         /* of a GPU: the newest CUDA version that its driver runs, "13.0"; else empty */
+  int32_t threads;         /* of the CPU kernels; multiprocessors of a GPU */
+  int64_t memory_bytes;    /* all memory of the device */
+  int64_t cache_bytes;     /* the last level of cache, 0 if not known */
+  double clock_hz;         /* the highest clock of the processor, 0 if not known */
+  double memory_bandwidth; /* bytes per second by clock and bus width of a GPU's memory, 0 if not known */
 } qutlass_device_info;
 
 typedef struct qutlass_memory_stats {
@@ -160,7 +165,10 @@ typedef struct qutlass_memory_stats {
   int64_t allocations; /* blocks in use */
 } qutlass_memory_stats;
 
-/* name is "cpu". threads: of the kernels, 0 for QUTLASS_THREADS or one per hardware thread. */
+/* The number of visible GPUs; QUTLASS_E_NO_DEVICE, with the reason, if there is none. */
+QUTLASS_API qutlass_status qutlass_gpu_count(int32_t* count);
+/* name is "cpu", "cuda" or "cuda:<index>". threads: of the CPU's kernels, 0 for QUTLASS_THREADS or one per
+ * hardware thread. */
 QUTLASS_API qutlass_status qutlass_device_open(const char* name, int32_t threads, qutlass_device** device);
 /* Waits for all streams, then frees everything that belongs to the device. */
 QUTLASS_API void qutlass_device_close(qutlass_device* device);
@@ -192,7 +200,12 @@ QUTLASS_API qutlass_status qutlass_stream_synchronize(qutlass_stream* stream);
 typedef void (*qutlass_callback)(void* user, qutlass_status status);
 QUTLASS_API qutlass_status qutlass_stream_call(qutlass_stream* stream, qutlass_callback fn, void* user);
 
-QUTLASS_API qutlass_status qutlass_event_record(qutlass_stream* stream, qutlass_event** event);
+/* timing: 1 to measure from or to this point; such an event costs a little more. */
+QUTLASS_API qutlass_status qutlass_event_record(qutlass_stream* stream, int32_t timing,
+                                                qutlass_event** event);
+/* Seconds of the device between two points that streams of one device have passed, both recorded with timing.
+ * QUTLASS_E_ARGUMENT if one has not been passed yet: synchronize first. */
+QUTLASS_API qutlass_status qutlass_event_elapsed(qutlass_event* start, qutlass_event* end, double* seconds);
 /* Work enqueued on the stream from now on waits for the event. */
 QUTLASS_API qutlass_status qutlass_stream_wait(qutlass_stream* stream, qutlass_event* event);
 QUTLASS_API void qutlass_event_destroy(qutlass_event* event);
@@ -215,6 +228,17 @@ QUTLASS_API qutlass_status qutlass_write(qutlass_stream* stream, const void* hos
 QUTLASS_API qutlass_status qutlass_read(qutlass_stream* stream, const qutlass_tensor* x, void* host,
                                         size_t bytes);
 
+/* Every byte of out becomes `value`. */
+QUTLASS_API qutlass_status qutlass_fill(qutlass_stream* stream, int32_t value, const qutlass_tensor* out);
+/* Random numbers, the same on every device for a seed: F32, BF16 and F16 have mean 0, this standard deviation
+ * and a bell shape (each the sum of eight uniform numbers, so at most 4.9 deviations); other dtypes have
+ * uniform bytes and ignore it. */
+QUTLASS_API qutlass_status qutlass_fill_random(qutlass_stream* stream, uint64_t seed, float deviation,
+                                               const qutlass_tensor* out);
+/* The exclusive or of the 4-byte words of x, zeros after its end, each rotated left by its index modulo 32:
+ * out is one I32. Reads x once. */
+QUTLASS_API qutlass_status qutlass_checksum(qutlass_stream* stream, const qutlass_tensor* x,
+                                            const qutlass_tensor* out);
 /* Converts element by element with round to nearest even; equal dtypes are copied bit for bit. Same element
  * count. Between F32, BF16, F16, and from I32, I8, U8, F8_E4M3, F8_E5M2, F8_E8M0 to those. */
 QUTLASS_API qutlass_status qutlass_convert(qutlass_stream* stream, const qutlass_tensor* x,

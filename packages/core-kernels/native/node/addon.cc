@@ -149,6 +149,12 @@ Napi::Value version(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), qutlass_version());
 }
 
+Napi::Value gpu_count(const Napi::CallbackInfo& info) {
+  int32_t count = 0;
+  check(info.Env(), qutlass_gpu_count(&count));
+  return Napi::Number::New(info.Env(), count);
+}
+
 // deviceOpen(name, threads): Device
 Napi::Value device_open(const Napi::CallbackInfo& info) {
   std::string name;
@@ -165,7 +171,12 @@ Napi::Value device_info(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("name", out.name);
   object.Set("isa", out.isa);
+  object.Set("driver", out.driver);
   object.Set("threads", out.threads);
+  object.Set("memoryBytes", static_cast<double>(out.memory_bytes));
+  object.Set("cacheBytes", static_cast<double>(out.cache_bytes));
+  object.Set("clockHz", out.clock_hz);
+  object.Set("memoryBandwidth", out.memory_bandwidth);
   return object;
 }
 
@@ -200,8 +211,16 @@ Napi::Value stream_destroy(const Napi::CallbackInfo& info) {
 
 Napi::Value event_record(const Napi::CallbackInfo& info) {
   qutlass_event* event = nullptr;
-  check(info.Env(), qutlass_event_record(Argument<qutlass_stream*>::get(info, 0), &event));
+  check(info.Env(), qutlass_event_record(Argument<qutlass_stream*>::get(info, 0),
+                                         Argument<int32_t>::get(info, 1), &event));
   return wrap(info.Env(), new EventHandle(event));
+}
+
+Napi::Value event_elapsed(const Napi::CallbackInfo& info) {
+  double seconds = 0;
+  check(info.Env(), qutlass_event_elapsed(require_handle<EventHandle>(info, 0, "an event").event,
+                                          require_handle<EventHandle>(info, 1, "an event").event, &seconds));
+  return Napi::Number::New(info.Env(), seconds);
 }
 
 Napi::Value stream_wait(const Napi::CallbackInfo& info) {
@@ -403,6 +422,7 @@ constexpr struct {
 } kFunctions[] = {
     {"abiVersion", abi_version},
     {"version", version},
+    {"gpuCount", gpu_count},
     {"deviceOpen", device_open},
     {"deviceInfo", device_info},
     {"memoryStats", memory_stats},
@@ -411,6 +431,7 @@ constexpr struct {
     {"streamDestroy", stream_destroy},
     {"streamSynchronizeBlocking", operation<qutlass_stream_synchronize>},
     {"eventRecord", event_record},
+    {"eventElapsed", event_elapsed},
     {"streamWait", stream_wait},
     {"graphBegin", operation<qutlass_graph_begin>},
     {"graphEnd", graph_end},
@@ -421,6 +442,9 @@ constexpr struct {
     {"tensorView", tensor_view},
     {"tensorRelease", tensor_release},
     {"write", write},
+    {"fill", operation<qutlass_fill>},
+    {"fillRandom", operation<qutlass_fill_random>},
+    {"checksum", operation<qutlass_checksum>},
     {"convert", operation<qutlass_convert>},
     {"transpose", operation<qutlass_transpose>},
     {"pad", operation<qutlass_pad>},

@@ -7,7 +7,7 @@
 #include "dense_rows.h"
 #include "device.h"
 #include "memory.h"
-#include "philox.h"
+#include "numerics/philox.h"
 
 namespace qutlass {
 namespace {

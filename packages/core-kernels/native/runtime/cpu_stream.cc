@@ -1,5 +1,9 @@
 #include "cpu_stream.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +24,7 @@ class CpuEvent final : public Event {
  public:
   void set() {
     std::lock_guard lock(mutex_);
+    time_ = Clock::now();
     set_ = true;
     changed_.notify_all();
   }
@@ -27,11 +32,24 @@ class CpuEvent final : public Event {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return set_; });
   }
+  double seconds_since(Event& start) override {
+    const std::chrono::duration<double> elapsed = time("end") - static_cast<CpuEvent&>(start).time("start");
+    return elapsed.count();
+  }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  Clock::time_point time(const char* name) {
+    std::lock_guard lock(mutex_);
+    if (!set_) fail(QUTLASS_E_ARGUMENT, "%s: expected an event that its stream has passed", name);
+    return time_;
+  }
+
   std::mutex mutex_;
   std::condition_variable changed_;
   bool set_ = false;
+  Clock::time_point time_;
 };
 
 class CpuRecording final : public Recording {
@@ -63,6 +81,11 @@ qutlass_device_info CpuDevice::info() const {
   std::snprintf(info.name, sizeof info.name, "%s", processor_name().c_str());
   std::snprintf(info.isa, sizeof info.isa, "%s", isa_name());
   info.threads = pool_.threads();
+  info.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  info.cache_bytes = std::max({sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE), 0L});
+  // In units of 1 kHz; virtual machines often hide it.
+  std::ifstream("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq") >> info.clock_hz;
+  info.clock_hz *= 1e3;
   return info;
 }
 
@@ -167,7 +190,8 @@ void CpuStream::read(const void* source, void* host, size_t bytes) {
   enqueue([source, host, bytes](Context&) { std::memcpy(host, source, bytes); });
 }
 
-std::shared_ptr<Event> CpuStream::record() {
+// Every event has the time; reading the clock costs nothing beside waking the waiters.
+std::shared_ptr<Event> CpuStream::record(bool) {
   auto event = std::make_shared<CpuEvent>();
   enqueue([event](Context&) { event->set(); });
   return event;

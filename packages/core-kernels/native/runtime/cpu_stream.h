@@ -37,7 +37,7 @@ class CpuStream final : public qutlass_stream {
   void call(std::function<void(qutlass_status, const char*)> fn) override;
   void write(void* target, const void* host, size_t bytes) override;
   void read(const void* source, void* host, size_t bytes) override;
-  std::shared_ptr<Event> record() override;
+  std::shared_ptr<Event> record(bool timing) override;
   void wait_for(std::shared_ptr<Event> event) override;
   void begin_capture() override;
   std::shared_ptr<Recording> end_capture() override;

@@ -29,6 +29,13 @@ int default_threads() {
 
 extern "C" {
 
+qutlass_status qutlass_gpu_count(int32_t* count) {
+  return guarded([&] {
+    if (!count) fail(QUTLASS_E_ARGUMENT, "count: expected a pointer, got NULL");
+    *count = qutlass::count_gpus();
+  });
+}
+
 qutlass_status qutlass_device_open(const char* name, int32_t threads, qutlass_device** device) {
   return guarded([&] {
     if (!name || !device) fail(QUTLASS_E_ARGUMENT, "name and device: expected pointers, got NULL");

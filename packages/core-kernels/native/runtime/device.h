@@ -49,6 +49,9 @@ class HeldBlocks {
 class Event {
  public:
   virtual ~Event() = default;
+  // Seconds since `start`, an event of the same backend. Throws QUTLASS_E_ARGUMENT unless both have been
+  // passed.
+  virtual double seconds_since(Event& start) = 0;
 };
 
 // Recorded work and the memory that it touches.
@@ -100,7 +103,7 @@ struct qutlass_stream {
   virtual void call(std::function<void(qutlass_status, const char*)> fn) = 0;
   virtual void write(void* target, const void* host, size_t bytes) = 0;
   virtual void read(const void* source, void* host, size_t bytes) = 0;
-  virtual std::shared_ptr<qutlass::Event> record() = 0;
+  virtual std::shared_ptr<qutlass::Event> record(bool timing) = 0;
   virtual void wait_for(std::shared_ptr<qutlass::Event> event) = 0;
   virtual void begin_capture() = 0;
   virtual std::shared_ptr<qutlass::Recording> end_capture() = 0;
@@ -119,6 +122,8 @@ struct qutlass_stream {
 
 struct qutlass_event {
   std::shared_ptr<qutlass::Event> event;
+  const qutlass_device* device;
+  bool timing;
 };
 
 struct qutlass_graph {

@@ -15,6 +15,9 @@ struct Operations {
   void (*transpose)(Stream, Tensor x, Tensor out);
   void (*pad)(Stream, Tensor x, Tensor out);
   void (*copy)(Stream, const void* from, void* to, int64_t bytes);
+  void (*fill)(Stream, int32_t value, void* data, int64_t bytes);
+  void (*fill_random)(Stream, uint64_t seed, float deviation, Tensor out);
+  void (*checksum)(Stream, Tensor x, Tensor out);
   void (*encode)(Stream, Tensor x, int32_t element, Tensor out);
   void (*decode)(Stream, Tensor codes, int32_t element, Tensor out);
   void (*pack4)(Stream, Tensor codes, Tensor out);

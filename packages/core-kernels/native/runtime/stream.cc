@@ -68,11 +68,25 @@ qutlass_status qutlass_stream_call(qutlass_stream* stream, qutlass_callback fn, 
   });
 }
 
-qutlass_status qutlass_event_record(qutlass_stream* stream, qutlass_event** event) {
+qutlass_status qutlass_event_record(qutlass_stream* stream, int32_t timing, qutlass_event** event) {
   return guarded([&] {
     if (!stream || !event) fail(QUTLASS_E_ARGUMENT, "stream and event: expected pointers, got NULL");
     stream->require_not_capturing("recording an event");
-    *event = new qutlass_event{stream->record()};
+    *event = new qutlass_event{stream->record(timing != 0), &stream->device, timing != 0};
+  });
+}
+
+qutlass_status qutlass_event_elapsed(qutlass_event* start, qutlass_event* end, double* seconds) {
+  return guarded([&] {
+    if (!start || !end || !seconds) {
+      fail(QUTLASS_E_ARGUMENT, "start, end and seconds: expected pointers, got NULL");
+    }
+    if (!start->timing || !end->timing) {
+      fail(QUTLASS_E_ARGUMENT, "%s: expected an event recorded with timing", start->timing ? "end" : "start");
+    }
+    if (start->device != end->device)
+      fail(QUTLASS_E_ARGUMENT, "end: expected an event of the device of start");
+    *seconds = end->event->seconds_since(*start->event);
   });
 }
 

@@ -1,7 +1,13 @@
-import { doctor } from '@qutlass/core-kernels';
+import { doctor, type NativeDeviceInfo } from '@qutlass/core-kernels';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { printJson, printTable } from './output.js';
+
+/** `NVIDIA H200, sm_90, 132 multiprocessors, 140 GiB, driver for CUDA 13.0` */
+function gpuText({ name, isa, threads, memoryBytes, driver }: NativeDeviceInfo): string {
+  const memory = `${(memoryBytes / 2 ** 30).toFixed(0)} GiB`;
+  return `${name}, ${isa}, ${threads} multiprocessors, ${memory}, driver for CUDA ${driver}`;
+}
 
 export function doctorCommand(): Command {
   return new Command('doctor')
@@ -15,7 +21,7 @@ export function doctorCommand(): Command {
         return;
       }
       const state = (good: boolean, text: string) => `${good ? pc.green('ok') : pc.yellow('no')}  ${text}`;
-      const { cpu, cuda, binary } = report;
+      const { cpu, cuda, gpus, binary } = report;
       printTable(
         ['check', 'result'],
         [
@@ -32,6 +38,10 @@ export function doctorCommand(): Command {
             ),
           ],
           ['CUDA', state(cuda.available, cuda.reason)],
+          ...gpus.map(({ name, info, reason }) => [
+            name,
+            state(info !== undefined, info ? gpuText(info) : reason!),
+          ]),
         ],
       );
       if (report.kernels.length) {

@@ -13,7 +13,7 @@
 #include "cuda/operations.h"
 #include "cuda_stream.h"
 #include "dense.cuh"
-#include "philox.cuh"
+#include "numerics/philox.h"
 #include "scratch.h"
 
 namespace qutlass::cuda {
@@ -187,7 +187,7 @@ __global__ void __launch_bounds__(kMaxThreads, 1) sample_kernel(Sampling p) {
     const float largest = load_element(p.logits, row * p.classes + class_of(first));
     const Amount mass = weigh<V>(p, row, largest, weights, keys, bins);
     const uint32_t bits =
-        philox_word(p.seed, static_cast<uint32_t>(p.counters[row]), static_cast<uint32_t>(row));
+        philox(p.seed, {static_cast<uint32_t>(p.counters[row]), static_cast<uint32_t>(row), 0, 0})[0];
     int chosen;
     if (!keys) {
       chosen = find_exceeding(p.classes, fraction_of(mass, bits),

@@ -113,7 +113,17 @@ qutlass_device_info CudaDevice::info() const {
   qutlass_device_info info{};
   std::snprintf(info.name, sizeof info.name, "%.127s", properties_.name);
   std::snprintf(info.isa, sizeof info.isa, "sm_%d%d", properties_.major, properties_.minor);
+  int driver = 0, clock_khz = 0, memory_khz = 0, bus_bits = 0;
+  cudaDriverGetVersion(&driver);
+  std::snprintf(info.driver, sizeof info.driver, "%s", version_text(driver).c_str());
   info.threads = properties_.multiProcessorCount;
+  info.memory_bytes = static_cast<int64_t>(properties_.totalGlobalMem);
+  info.cache_bytes = properties_.l2CacheSize;
+  cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, ordinal_);
+  cudaDeviceGetAttribute(&memory_khz, cudaDevAttrMemoryClockRate, ordinal_);
+  cudaDeviceGetAttribute(&bus_bits, cudaDevAttrGlobalMemoryBusWidth, ordinal_);
+  info.clock_hz = clock_khz * 1e3;
+  info.memory_bandwidth = 2.0 * memory_khz * 1e3 * bus_bits / 8;  // two transfers a clock
   return info;
 }
 
@@ -194,6 +204,8 @@ bool CudaDevice::collect(bool wait) {
 }  // namespace qutlass::cuda
 
 namespace qutlass {
+
+int count_gpus() { return cuda::require_devices("cuda"); }
 
 std::unique_ptr<qutlass_device> open_cuda_device(const char* name) {
   const int ordinal = cuda::parse_ordinal(name);

@@ -11,6 +11,17 @@ class CudaEvent final : public Event {
  public:
   explicit CudaEvent(EventPointer event) : event_(std::move(event)) {}
   cudaEvent_t handle() const { return event_.get(); }
+  double seconds_since(Event& start) override {
+    float milliseconds = 0;
+    const cudaError_t error =
+        cudaEventElapsedTime(&milliseconds, static_cast<CudaEvent&>(start).handle(), handle());
+    if (error == cudaErrorNotReady) {
+      cudaGetLastError();  // the failure is this call's, not that of the next operation
+      fail(QUTLASS_E_ARGUMENT, "start and end: expected events that their streams have passed");
+    }
+    check(error, "measuring the time between events");
+    return static_cast<double>(milliseconds) * 1e-3;
+  }
 
  private:
   EventPointer event_;
@@ -18,13 +29,11 @@ class CudaEvent final : public Event {
 
 class CudaRecording final : public Recording {
  public:
-  CudaRecording(CudaDevice& device, EventPointer start) : Recording(device), start_(std::move(start)) {}
+  using Recording::Recording;
   ~CudaRecording() override {
     if (executable_) cudaGraphExecDestroy(executable_);
   }
 
-  // The end of the work before the capture.
-  cudaEvent_t start() const { return start_.get(); }
   void instantiate(cudaGraph_t graph) {
     const cudaError_t error = cudaGraphInstantiate(&executable_, graph, 0);
     cudaGraphDestroy(graph);
@@ -33,7 +42,6 @@ class CudaRecording final : public Recording {
   cudaGraphExec_t executable() const { return executable_; }
 
  private:
-  EventPointer start_;
   cudaGraphExec_t executable_ = nullptr;
 };
 
@@ -58,12 +66,12 @@ CudaStream::~CudaStream() {
   cudaStreamDestroy(stream_);
 }
 
-EventPointer CudaStream::mark() {
+EventPointer CudaStream::mark(bool timing) {
   use_device(cuda_device().ordinal());
   cudaEvent_t event = nullptr;
   // Blocking: a thread that waits for the event sleeps.
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync),
-        "creating an event");
+  const unsigned flags = cudaEventBlockingSync | (timing ? 0u : cudaEventDisableTiming);
+  check(cudaEventCreateWithFlags(&event, flags), "creating an event");
   EventPointer pointer(event, cudaEventDestroy);
   check(cudaEventRecord(event, stream_), "recording an event");
   return pointer;
@@ -128,7 +136,7 @@ void CudaStream::read(const void* source, void* host, size_t bytes) {
   });
 }
 
-std::shared_ptr<Event> CudaStream::record() { return std::make_shared<CudaEvent>(mark()); }
+std::shared_ptr<Event> CudaStream::record(bool timing) { return std::make_shared<CudaEvent>(mark(timing)); }
 
 void CudaStream::wait_for(std::shared_ptr<Event> event) {
   use_device(cuda_device().ordinal());
@@ -136,7 +144,8 @@ void CudaStream::wait_for(std::shared_ptr<Event> event) {
 }
 
 void CudaStream::begin_capture() {
-  auto recording = std::make_shared<CudaRecording>(cuda_device(), mark());
+  auto recording = std::make_shared<CudaRecording>(cuda_device());
+  use_device(cuda_device().ordinal());
   // Relaxed: memory may be allocated while a graph is captured.
   check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), "capturing a graph");
   capture = std::move(recording);

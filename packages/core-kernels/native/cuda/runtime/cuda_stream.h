@@ -74,7 +74,7 @@ class CudaStream final : public qutlass_stream {
   void call(std::function<void(qutlass_status, const char*)> fn) override;
   void write(void* target, const void* host, size_t bytes) override;
   void read(const void* source, void* host, size_t bytes) override;
-  std::shared_ptr<Event> record() override;
+  std::shared_ptr<Event> record(bool timing) override;
   void wait_for(std::shared_ptr<Event> event) override;
   void begin_capture() override;
   std::shared_ptr<Recording> end_capture() override;
@@ -83,7 +83,7 @@ class CudaStream final : public qutlass_stream {
   CudaDevice& cuda_device() const { return static_cast<CudaDevice&>(device); }
   cudaStream_t handle() const { return stream_; }
   // The point that all work enqueued so far has to reach.
-  EventPointer mark();
+  EventPointer mark(bool timing = false);
 
  private:
   using Completion = std::function<void(cudaError_t)>;

@@ -6,9 +6,11 @@
 #include <array>
 #include <cstdint>
 
+#include "numerics/host_device.h"
+
 namespace qutlass {
 
-inline std::array<uint32_t, 4> philox(uint64_t key, std::array<uint32_t, 4> counter) {
+QUTLASS_HD constexpr std::array<uint32_t, 4> philox(uint64_t key, std::array<uint32_t, 4> counter) {
   auto low = static_cast<uint32_t>(key);
   auto high = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
@@ -23,6 +25,6 @@ inline std::array<uint32_t, 4> philox(uint64_t key, std::array<uint32_t, 4> coun
 }
 
 // 24 bits in [0, 1), each value exact in float32.
-inline float uniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+QUTLASS_HD inline float uniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
 }  // namespace qutlass
