@@ -36,7 +36,7 @@ export function suites({ cpu = [{ name: 'native' }], cpuOnly = [] }: Suites) {
   const onCpu = cpu.map(({ env, ...project }) => ({
     test: { ...setup, ...project, env: { ...env, QUTLASS_TEST_DEVICE: '' } },
   }));
-  const device = process.env.QUTLASS_TEST_DEVICE;
+  const device = process.env.QUTLASS_TEST_DEVICE || undefined;
   const onDevice = {
     ...setup,
     name: device ?? 'cuda',
@@ -50,7 +50,12 @@ export function suites({ cpu = [{ name: 'native' }], cpuOnly = [] }: Suites) {
 
 /** A project of one skipped test, whose name is the reason. */
 function skipped(reason: string) {
-  const test = { ...common, name: 'cuda', include: ['missing-gpu.test.ts'], env: { QUTLASS_MISSING_GPU: reason } };
+  const test = {
+    ...common,
+    name: 'cuda',
+    include: ['missing-gpu.test.ts'],
+    env: { QUTLASS_MISSING_GPU: reason },
+  };
   return { root: import.meta.dirname, test };
 }
 
@@ -62,7 +67,9 @@ function missingGpu(): string | undefined {
     import { doctor } from ${JSON.stringify(library)};
     const { problem, cuda } = doctor();
     console.log(JSON.stringify({ ...cuda, ...(problem && { reason: problem }) }));`;
-  const text = execFileSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });
+  const text = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+    encoding: 'utf8',
+  });
   const { available, reason } = JSON.parse(text) as { available: boolean; reason: string };
   return available ? undefined : reason;
 }

@@ -9,7 +9,20 @@ export { onCpu, otherDevice, USE_TEST_DEVICE, useTestDevice } from './device.js'
 export { decodeElement, type ReferenceElement } from './elements.js';
 export type { ReferenceFormat } from './format.js';
 export { GOLDEN_FOLDER, Golden, type GoldenTensor, goldenFiles } from './golden.js';
-export { f16Value } from './half.js';
+export { f16Bits, f16Value } from './half.js';
 export { HEADER, headerEnum } from './header.js';
 export { type Product, productBound, type ReferenceEpilogue, referenceMatmul } from './matmul.js';
+export {
+  bytesOf,
+  type CheckOptions,
+  type Comparison,
+  changed,
+  input,
+  type OperandSpec,
+  operationChecker,
+  output,
+  selected,
+  type Tolerance,
+  valuesOf,
+} from './operation.js';
 export { Random } from './random.js';
