@@ -70,8 +70,10 @@ QUTLASS_HD inline float largest_element(int32_t element) {
 // global_scale.
 
 QUTLASS_HD inline GroupScale mx_scale(int32_t byte, float global_scale) {
-  const float scale = decode_e8m0(static_cast<uint8_t>(std::clamp(byte, 0, 254)));
-  return {scale, global_scale / scale, 0};
+  const int32_t clamped = std::clamp(byte, 0, 254);
+  const float scale = decode_e8m0(static_cast<uint8_t>(clamped));
+  const float reciprocal = decode_e8m0(static_cast<uint8_t>(254 - clamped));
+  return {scale, global_scale * reciprocal, 0};
 }
 
 // OCP MX 1.0, section 6.3. Zeros: byte 0.
@@ -177,19 +179,23 @@ QUTLASS_HD inline bool is_usable(const GroupRange& range, float global_scale) {
   return range.finite() && global_scale > 0 && global_scale <= FLT_MAX;
 }
 
+// The rules of scales of a byte that need no more than the largest magnitude.
+QUTLASS_HD inline GroupScale byte_scale(const qutlass_format& format, float amax, float global_scale) {
+  switch (format.rule) {
+    case QUTLASS_RULE_MX_FLOOR: return mx_floor(format.element, amax);
+    case QUTLASS_RULE_MX_RCEIL: return mx_rceil(format.element, amax);
+    case QUTLASS_RULE_MX_ABS_MAX: return mx_abs_max(amax, global_scale);
+    default: return nv_scale(amax / 6, global_scale);
+  }
+}
+
 // The scale from the range alone, which is enough for all rules but MX_QUEST and NV_FOUR_SIX.
 QUTLASS_HD inline GroupScale scale_from_range(const qutlass_format& format, const GroupRange& range,
                                               float global_scale) {
   if (!is_usable(range, global_scale)) return {kNaNScale, 0, 0};
-  switch (format.rule) {
-    case QUTLASS_RULE_MX_FLOOR: return mx_floor(format.element, range.amax());
-    case QUTLASS_RULE_MX_RCEIL: return mx_rceil(format.element, range.amax());
-    case QUTLASS_RULE_MX_ABS_MAX: return mx_abs_max(range.amax(), global_scale);
-    case QUTLASS_RULE_NV: return nv_scale(range.amax() / 6, global_scale);
-    default:
-      return format.zero_point ? asymmetric_scale(format, range.low(), range.high())
-                               : symmetric_scale(format, range.amax());
-  }
+  if (format.rule != QUTLASS_RULE_AMAX) return byte_scale(format, range.amax(), global_scale);
+  return format.zero_point ? asymmetric_scale(format, range.low(), range.high())
+                           : symmetric_scale(format, range.amax());
 }
 
 // Calls visit(encode) with the function that makes the code of an element times the multiplier of its scale,

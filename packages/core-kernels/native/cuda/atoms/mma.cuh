@@ -17,6 +17,16 @@ __device__ inline void load_matrices(const void* row, uint32_t& r0, uint32_t& r1
                : "memory");
 }
 
+// The same of matrices whose columns are rows in memory: 8 x 8 of 16 bits, transposed on the way.
+__device__ inline void load_matrices_transposed(const void* row, uint32_t& r0, uint32_t& r1, uint32_t& r2,
+                                                uint32_t& r3) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r0), "=r"(r1), "=r"(r2), "=r"(r3)
+               : "r"(address)
+               : "memory");
+}
+
 // c[16][8] += a[16][16] b[8][16]^T in bf16 with float32 sums.
 __device__ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "

@@ -1,124 +1,143 @@
 // Quantization where a group fills a thread block, a row or a square, or more than one.
 #include <algorithm>
 
+#include "cuda/quantize/combine.cuh"
 #include "cuda/quantize/quantize.cuh"
 
 namespace qutlass::cuda {
 namespace {
 
+template <typename Spans>
 struct BlockJob {
   qutlass_tensor x;
   Rotation rotation;
   qutlass_quantized out;
   Spans spans;
-  const GroupScale* scales;  // of the parts; null: each span is a group, whose scale is found here
+  const GroupRange* partial;  // of the parts, `partials` to each; null: each span is a group
+  int64_t partials;
 };
 
-// The scale of a span that is one group.
-template <int kChunks>
-__device__ GroupScale span_scale(const qutlass_quantized& out, const Span& span,
-                                 const float (&x)[kChunks][kChunk]) {
-  GroupRange range;
-#pragma unroll
-  for (int c = 0; c < kChunks; ++c) range.add(range_of(x[c]));
-  const GroupScale scale = scale_from_range(out.format, block_range(range), load_global_scale(out));
-  if (threadIdx.x == 0) {
-    const int64_t groups = scale_cols(out), row = quotient(span.part, groups);
-    store_group_scale(out, row, span.part - row * groups, scale);
+// The scale of the group of a span.
+template <int kTiles, typename Spans>
+__device__ GroupScale span_scale(const BlockJob<Spans>& job, int64_t index,
+                                 const typename Spans::Item& span, const float (&x)[kTiles][kTile]) {
+  const GroupRange range = job.partial
+                               ? combine_ranges(job.partial + span.part * job.partials, job.partials)
+                               : block_range(range_of<kTiles * kTile>(x[0], is_symmetric(job.out.format)));
+  const GroupScale scale = scale_from_range(job.out.format, range, load_global_scale(job.out));
+  if (threadIdx.x == 0 && (!job.partial || index == span.part * job.spans.per_part())) {
+    const int64_t groups = scale_cols(job.out), row = quotient(span.part, groups);
+    store_group_scale(job.out, row, span.part - row * groups, scale);
   }
   return scale;
 }
 
-template <RotateBy kBy, int kChunks>
-__global__ void __launch_bounds__(kMostThreads) block_groups_kernel(BlockJob job) {
+// Where a thread holds little, so many blocks that they hide the latency of memory.
+template <RotateBy kBy, int kTiles>
+constexpr int kBlocks = kTiles <= 2 && kBy != RotateBy::kBlock ? 2 : 1;
+
+template <RotateBy kBy, int kTiles, typename Spans>
+__global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
+    block_groups_kernel(const __grid_constant__ BlockJob<Spans> job) {
   extern __shared__ uint4 shared[];
-  const RotationMemory memory = prepare_rotation<kBy>(job.rotation, shared);
-  for (int64_t index = blockIdx.x; index < job.spans.count(); index += gridDim.x) {
-    const Span span = job.spans.at(index);
-    float x[kChunks][kChunk];
-    load_rotated<kBy>(job.x.data, job.x.dtype, span, job.rotation, memory, x);
-    const GroupScale scale = job.scales ? job.scales[span.part] : span_scale(job.out, span, x);
+  const Rotator<kBy> rotator(job.rotation, shared);
+  const int32_t bits = element_storage_bits(job.out.format.element);
+  for (int64_t i = blockIdx.x; i < job.spans.count(); i += gridDim.x) {
+    // Backwards where x is read for the second time: its end is what the cache still has of it.
+    const int64_t index = job.partial ? job.spans.count() - 1 - i : i;
+    const auto span = job.spans.at(index);
+    float x[kTiles][kTile];
+    rotator.load(job.x.data, job.x.dtype, span, x);
+    const GroupScale scale = span_scale(job, index, span, x);
 #pragma unroll
-    for (int c = 0; c < kChunks; ++c) {
-      const int position = chunk_position(c), count = span.count(position);
-      if (count)
-        store_codes(job.out, span.offset(position), count, encode_chunk(job.out.format, scale, x[c]));
+    for (int tile = 0; tile < kTiles; ++tile) {
+      const int position = held_position<kTiles, kTile>(tile), count = span.count(position, kTile);
+      if (count == 0) continue;
+      TileCodes codes;
+      encode_tile(job.out.format, scale, x[tile], codes);
+      store_tile(job.out.codes, bits, span.offset(position), count, codes);
     }
+    if constexpr (!kSeveralSpans<kBy>) break;
   }
 }
 
-// How much a thread and a block hold.
-struct Shape {
-  int chunks, threads;
-
-  int32_t length() const { return chunks * threads * kChunk; }
-};
-
-template <RotateBy kBy, int kChunks>
-void launch(cudaStream_t s, const BlockJob& job, int threads) {
-  const size_t bytes = rotation_bytes(kBy, job.rotation.size, job.spans.length);
-  allow_shared_memory(block_groups_kernel<kBy, kChunks>, bytes);
-  block_groups_kernel<kBy, kChunks><<<span_blocks(kBy, job.spans.count()), threads, bytes, s>>>(job);
+template <RotateBy kBy, int kTiles, typename Spans>
+void launch(cudaStream_t s, const BlockJob<Spans>& job) {
+  const size_t bytes = rotation_bytes(kBy, job.rotation.size, job.spans.length());
+  const auto kernel = block_groups_kernel<kBy, kTiles, Spans>;
+  allow_shared_memory(kernel, bytes);
+  const int threads = job.spans.length() / (kTiles * kTile);
+  kernel<<<span_blocks(kBy, job.spans.count()), threads, bytes, s>>>(job);
 }
 
 template <RotateBy kBy>
-void launch(cudaStream_t s, const BlockJob& job, const Shape& shape) {
-  if constexpr (kBy == RotateBy::kBlock) {
-    launch<kBy, 4>(s, job, shape.threads);
+void launch(cudaStream_t s, const BlockJob<Spans>& job, int tiles) {
+  if constexpr (kBy == RotateBy::kBlock || kBy == RotateBy::kMatrix) {
+    launch<kBy, kTilesBy<kBy>>(s, job);
   } else {
-    switch (shape.chunks) {
-      case 1: return launch<kBy, 1>(s, job, shape.threads);
-      case 4: return launch<kBy, 4>(s, job, shape.threads);
-      default: return launch<kBy, 8>(s, job, shape.threads);
+    switch (tiles) {
+      case 1: return launch<kBy, 1>(s, job);
+      case 2: return launch<kBy, 2>(s, job);
+      default: return launch<kBy, 4>(s, job);
     }
   }
 }
 
-void launch(cudaStream_t s, const QuantizeJob& job, Spans spans, const Shape& shape,
-            const GroupScale* scales) {
-  spans.length = shape.length();
-  const BlockJob block{job.x, kernel_rotation(job.rotation), job.out, spans, scales};
+void launch(cudaStream_t s, const QuantizeJob& job, const Spans& spans, int tiles,
+            const GroupRange* partial = nullptr, int64_t partials = 0) {
+  const BlockJob<Spans> block{job.x, kernel_rotation(job.rotation), job.out, spans, partial, partials};
   switch (rotate_by(job.rotation)) {
-    case RotateBy::kLanes: return launch<RotateBy::kLanes>(s, block, shape);
-    case RotateBy::kBlock: return launch<RotateBy::kBlock>(s, block, shape);
-    case RotateBy::kMatrix: return launch<RotateBy::kMatrix>(s, block, shape);
-    default: return launch<RotateBy::kNothing>(s, block, shape);
+    case RotateBy::kLanes: return launch<RotateBy::kLanes>(s, block, tiles);
+    case RotateBy::kBlock: return launch<RotateBy::kBlock>(s, block, tiles);
+    case RotateBy::kMatrix: return launch<RotateBy::kMatrix>(s, block, tiles);
+    default: return launch<RotateBy::kNothing>(s, block, tiles);
   }
 }
 
-// Products by a matrix take, and large Hadamard matrices up to there divide, spans of a multiple of this.
-constexpr int kWholeTiles = 2048;
-
-bool in_shared_memory(RotateBy by) { return by == RotateBy::kBlock || by == RotateBy::kMatrix; }
+// The tiles of a thread where the rotation has its own number of them, else 0.
+int given_tiles(const qutlass_rotation& rotation) {
+  switch (rotate_by(rotation)) {
+    case RotateBy::kBlock: return kTilesBy<RotateBy::kBlock>;
+    case RotateBy::kMatrix: return kTilesBy<RotateBy::kMatrix>;
+    default: return 0;
+  }
+}
 
 }  // namespace
 
-bool row_fits_block(const QuantizeJob& job) {
-  return job.out.cols <= (in_shared_memory(rotate_by(job.rotation)) ? 4 : 8) * kMostThreads * kChunk;
-}
-
-void enqueue_rows(cudaStream_t s, const QuantizeJob& job) {
-  constexpr int64_t kFewRows = 256;  // to be spread over as many threads as possible
-  const int64_t rows = job.out.rows, cols = job.out.cols;
-  const RotateBy by = rotate_by(job.rotation);
-  int chunks = cols > 4 * kMostThreads * kChunk ? 8 : 4;
-  if (rows < kFewRows && cols <= kMostThreads * kChunk && by != RotateBy::kBlock) chunks = 1;
-  const int step = in_shared_memory(by) ? kWholeTiles / (chunks * kChunk) : 32;
-  const auto steps = static_cast<int>(ceil_div(cols, step * chunks * kChunk));
-  launch(s, job, {rows, cols, 0, 0, 0}, {chunks, steps * step}, nullptr);
-}
-
 void enqueue_squares(cudaStream_t s, const QuantizeJob& job) {
-  constexpr int kChunks = 8;
-  const Shape shape{kChunks, kSquare * kSquare / (kChunks * kChunk)};
-  launch(s, job, {0, 0, job.out.rows, job.out.cols, 0}, shape, nullptr);
+  const BlockJob<Squares> block{
+      job.x, kernel_rotation(job.rotation), job.out, Squares(job.out.rows, job.out.cols), nullptr, 0};
+  switch (rotate_by(job.rotation)) {
+    case RotateBy::kLanes: return launch<RotateBy::kLanes, 4>(s, block);
+    case RotateBy::kMatrix: return launch<RotateBy::kMatrix, 4>(s, block);
+    default: return launch<RotateBy::kNothing, 4>(s, block);
+  }
 }
 
-void enqueue_long_groups(cudaStream_t s, const QuantizeJob& job, int64_t elements, const GroupScale* scales) {
-  const int64_t groups = job.out.rows * job.out.cols / elements;
-  const bool large = rotate_by(job.rotation) == RotateBy::kBlock;
-  const int threads = large ? std::max(256, job.rotation.size / (4 * kChunk)) : 256;
-  launch(s, job, {groups, elements, 0, 0, 0}, {4, threads}, scales);
+bool group_fits_block(const qutlass_rotation& rotation, int64_t elements) {
+  const int given = given_tiles(rotation);
+  return elements <= (given ? given : 4) * kMostThreads * kTile;
+}
+
+void enqueue_block_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups) {
+  constexpr int64_t kFew = 256;  // groups, to be spread over as many threads as possible
+  int tiles = given_tiles(job.rotation);
+  if (!tiles) tiles = groups.groups < kFew ? 1 : 2;
+  while (groups.elements > tiles * kMostThreads * kTile) tiles *= 2;
+  // Large Hadamard matrices divide spans of a multiple of 2048 elements.
+  const int step = rotate_by(job.rotation) == RotateBy::kBlock ? 2048 : 32 * tiles * kTile;
+  const auto length = static_cast<int32_t>(ceil_div(groups.elements, step) * step);
+  launch(s, job, Spans(groups.groups, groups.elements, length), tiles);
+}
+
+void enqueue_long_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups,
+                         const GroupRange* partial) {
+  const int given = given_tiles(job.rotation), tiles = given ? given : 2;
+  const int least = rotate_by(job.rotation) == RotateBy::kBlock ? job.rotation.size : 0;
+  const int32_t length = std::max(256 * tiles * kTile, least);
+  launch(s, job, Spans(groups.groups, groups.elements, length), tiles, partial,
+         groups.blocks_per_group());
 }
 
 }  // namespace qutlass::cuda

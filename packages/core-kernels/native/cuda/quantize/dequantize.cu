@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(kMostThreads)
   float values[kChunks][kChunk];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
-    const int position = chunk_position(c), count = span.count(position);
+    const int position = held_position<kChunks, kChunk>(c), count = span.count(position, kChunk);
     if (count) {
       dequantize_chunk(q, table, span.offset(position), count, false, values[c]);
     } else {
@@ -152,9 +152,9 @@ __global__ void __launch_bounds__(kMostThreads)
   }
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
-    const int position = chunk_position(c);
+    const int position = held_position<kChunks, kChunk>(c);
     multiply_signs(rotation, position, factor, values[c]);
-    store_chunk(out.data, out.dtype, span.offset(position), span.count(position), values[c]);
+    store_chunk(out.data, out.dtype, span.offset(position), span.count(position, kChunk), values[c]);
   }
 }
 
@@ -163,8 +163,8 @@ void enqueue_unrotate(cudaStream_t s, const qutlass_quantized& q, const qutlass_
                       Tensor out) {
   const int threads =
       kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
-  const Spans spans{1, q.rows * q.cols, 0, 0, threads * kChunks * kChunk};
-  const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length);
+  const Spans spans(1, q.rows * q.cols, threads * kChunks * kChunk);
+  const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length());
   allow_shared_memory(unrotate_kernel<kBy>, bytes);
   // entry / gain, the gain being size * entry^2
   const auto factor =

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 
+#include "cuda/quantize/encode.cuh"
 #include "cuda/quantize/group.cuh"
+#include "cuda/quantize/ranges.h"
 #include "cuda/quantize/rotation.cuh"
 #include "cuda/quantize/span.cuh"
 #include "qutlass.h"
@@ -18,27 +20,21 @@ struct QuantizeJob {
   qutlass_quantized out;
 };
 
-// Groups of 16 to 128 elements of a row.
+// Groups of 16 to 128 elements of a row. Zeroes the padding of the scales too.
 void enqueue_short_groups(cudaStream_t s, const QuantizeJob& job);
 
-// Groups that fill a thread block.
-bool row_fits_block(const QuantizeJob& job);
-void enqueue_rows(cudaStream_t s, const QuantizeJob& job);
+// Squares of 128 x 128.
 void enqueue_squares(cudaStream_t s, const QuantizeJob& job);
-// Groups of `elements` that follow each other, with scales that are known.
-void enqueue_long_groups(cudaStream_t s, const QuantizeJob& job, int64_t elements, const GroupScale* scales);
+
+// Groups that follow each other, rows or a whole matrix. Each of them in one thread block,
+bool group_fits_block(const qutlass_rotation& rotation, int64_t elements);
+void enqueue_block_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups);
+// or in several, with their ranges, of enqueue_partial_ranges.
+void enqueue_long_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups,
+                         const GroupRange* partial);
 
 __device__ inline float load_global_scale(const qutlass_quantized& out) {
   return out.global_scale ? *out.global_scale : 1.0f;
-}
-
-__device__ inline void store_codes(const qutlass_quantized& out, int64_t offset, int count, uint64_t codes) {
-  auto* to = static_cast<uint8_t*>(out.codes);
-  if (element_storage_bits(out.format.element) == 4) {
-    store_bytes(to + offset / 2, count / 2, pack_nibbles(codes));
-  } else {
-    store_bytes(to + offset, count, codes);
-  }
 }
 
 }  // namespace qutlass::cuda

@@ -5,7 +5,6 @@
 #include <cuda_runtime.h>
 
 #include "cuda/quantize/rotate.h"
-#include "cuda/quantize/span.cuh"
 #include "numerics/group_scale.h"
 
 namespace qutlass::cuda {
@@ -16,15 +15,18 @@ struct LongGroups {
   qutlass_rotation rotation;  // not one that takes a copy
   int64_t groups, elements;
 
-  Spans spans() const;
   int64_t blocks_per_group() const;
   // Memory for the first step, in GroupRange.
   int64_t partial_ranges() const { return groups * blocks_per_group(); }
 };
 
-// The scales of the groups, to `scales` and to the output. group_rows is 0 or group_cols is.
-void enqueue_long_group_scales(cudaStream_t s, const LongGroups& x, GroupRange* partial,
-                               const qutlass_quantized& out, GroupScale* scales);
+// What to do about NaN and infinities: they spoil their group, or, in a tensor with scales for smaller groups,
+// do not count, so that they spoil their own group and not the scale of all others.
+enum class NonFinite { kCount, kIgnore };
+
+// The ranges of the parts of the groups, blocks_per_group() of each. symmetric: of the magnitudes.
+void enqueue_partial_ranges(cudaStream_t s, const LongGroups& x, NonFinite non_finite, bool symmetric,
+                            GroupRange* partial);
 // The global scale of an NV rule over the finite values of all elements; groups is 1.
 void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule,
                              float* out);

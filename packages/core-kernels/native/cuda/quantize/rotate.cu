@@ -11,31 +11,39 @@
 namespace qutlass::cuda {
 namespace {
 
-constexpr int kThreads = 256, kChunks = 4;
+constexpr int kThreads = 256;
 
 template <RotateBy kBy>
 __global__ void __launch_bounds__(kMostThreads)
     rotate_kernel(qutlass_tensor x, Rotation rotation, Spans spans, qutlass_tensor out) {
   extern __shared__ uint4 shared[];
-  const RotationMemory memory = prepare_rotation<kBy>(rotation, shared);
+  constexpr int kTiles = kTilesBy<kBy>;
+  const Rotator<kBy> rotator(rotation, shared);
   for (int64_t index = blockIdx.x; index < spans.count(); index += gridDim.x) {
     const Span span = spans.at(index);
-    float values[kChunks][kChunk];
-    load_rotated<kBy>(x.data, x.dtype, span, rotation, memory, values);
+    float values[kTiles][kTile];
+    rotator.load(x.data, x.dtype, span, values);
 #pragma unroll
-    for (int c = 0; c < kChunks; ++c) {
-      const int position = chunk_position(c);
-      store_chunk(out.data, out.dtype, span.offset(position), span.count(position), values[c]);
+    for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+      for (int half = 0; half < kTile; half += kChunk) {
+        const int position = held_position<kTiles, kTile>(tile) + half;
+        float chunk[kChunk];
+#pragma unroll
+        for (int i = 0; i < kChunk; ++i) chunk[i] = values[tile][half + i];
+        store_chunk(out.data, out.dtype, span.offset(position), span.count(position, kChunk), chunk);
+      }
     }
+    if constexpr (!kSeveralSpans<kBy>) break;
   }
 }
 
 template <RotateBy kBy>
 void launch_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, Tensor out) {
-  const int threads =
-      kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
-  const Spans spans{1, element_count(x), 0, 0, threads * kChunks * kChunk};
-  const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length);
+  constexpr int kHeld = kTilesBy<kBy> * kTile;
+  const int threads = kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / kHeld) : kThreads;
+  const Spans spans(1, element_count(x), threads * kHeld);
+  const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length());
   allow_shared_memory(rotate_kernel<kBy>, bytes);
   rotate_kernel<kBy>
       <<<span_blocks(kBy, spans.count()), threads, bytes, s>>>(x, kernel_rotation(rotation), spans, out);

@@ -1,5 +1,5 @@
-// How a matrix is divided among thread blocks. A block holds one span of elements in registers, eight
-// neighbours to a thread and as many chunks of them as the kernel says; 32 threads hold 256 neighbours.
+// How a matrix is divided among thread blocks. A block holds one span of elements in registers: a warp holds
+// neighbours, in pieces of 32 * kHeld of them, and a lane kHeld neighbours of each piece.
 #pragma once
 
 #include <cstdint>
@@ -8,50 +8,90 @@
 
 namespace qutlass::cuda {
 
-// The largest blocks; with up to 8 chunks a thread they hold 32768 elements.
+// What a lane of the quantizers holds of a piece: 32 bytes of bfloat16, and whole groups of NVFP4.
+inline constexpr int kTile = 2 * kChunk;
+// The largest blocks; with 4 tiles a thread they hold 32768 elements.
 inline constexpr int kMostThreads = 512;
 inline constexpr int kSquare = 128;
 
+// Elements that follow each other.
 struct Span {
-  int64_t base;    // the offset of its first element
-  int64_t stride;  // 0: elements follow each other; else from one row of a square of 128 columns to the next
-  int64_t part;    // which part of the matrix it belongs to, or which square it is
+  int64_t base;  // the offset of the first element
+  int64_t part;  // which part of the matrix they belong to
   int32_t elements;
 
-  // The offset of the chunk at a position in the span, and how many elements it has, from none to kChunk.
-  __device__ int64_t offset(int position) const {
-    return stride ? base + position / kSquare * stride + position % kSquare : base + position;
-  }
-  __device__ int count(int position) const { return chunk_count(position, elements); }
+  // The offset of the elements at a position in the span, and how many of `most` there are.
+  __device__ int64_t offset(int position) const { return base + position; }
+  __device__ int count(int position, int most) const { return max(0, min(most, elements - position)); }
 };
 
-// Parts of the matrix, one after the other, in spans of `length`; or squares of 128 x 128, each of them a
-// span.
-struct Spans {
-  int64_t parts, part_elements;
-  int64_t rows, cols;  // of a matrix in squares, else 0
-  int32_t length;      // a multiple of the size of the rotation
+// Parts of the matrix, one after the other, in spans of `length`.
+class Spans {
+ public:
+  using Item = Span;
 
-  __host__ __device__ int64_t per_part() const { return ceil_div(part_elements, length); }
-  __host__ __device__ int64_t count() const {
-    return cols ? ceil_div(rows, kSquare) * ceil_div(cols, kSquare) : parts * per_part();
-  }
+  // length: a multiple of the size of the rotation
+  Spans(int64_t parts, int64_t part_elements, int32_t length)
+      : part_elements_(part_elements),
+        per_part_(ceil_div(part_elements, length)),
+        count_(parts * per_part_),
+        length_(length) {}
+
+  __host__ __device__ int64_t count() const { return count_; }
+  __host__ __device__ int64_t per_part() const { return per_part_; }
+  int32_t length() const { return length_; }
+
   __device__ Span at(int64_t index) const {
-    if (cols) {
-      const int64_t across = ceil_div(cols, kSquare), down = quotient(index, across);
-      const int64_t row = down * kSquare, col = (index - down * across) * kSquare;
-      return {row * cols + col, cols, index,
-              static_cast<int32_t>(min(int64_t{kSquare}, rows - row)) * kSquare};
-    }
-    const int64_t part = quotient(index, per_part()), begin = (index - part * per_part()) * length;
-    return {part * part_elements + begin, 0, part,
-            static_cast<int32_t>(min(int64_t{length}, part_elements - begin))};
+    const int64_t part = count_ == per_part_ ? 0 : per_part_ == 1 ? index : quotient(index, per_part_);
+    const int64_t begin = (index - part * per_part_) * length_;
+    return {part * part_elements_ + begin, part,
+            static_cast<int32_t>(min(int64_t{length_}, part_elements_ - begin))};
   }
+
+ private:
+  int64_t part_elements_, per_part_, count_;
+  int32_t length_;
 };
 
-// The position in a span of chunk `chunk` of this thread.
-__device__ inline int chunk_position(int chunk) {
-  return (chunk * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * kChunk;
+// A square of 128 columns of a matrix, row by row; each is a part.
+struct Square {
+  int64_t base, stride, part;
+  int32_t elements;
+
+  __device__ int64_t offset(int position) const {
+    const auto at = static_cast<uint32_t>(position);
+    return base + at / kSquare * stride + at % kSquare;
+  }
+  __device__ int count(int position, int most) const { return max(0, min(most, elements - position)); }
+};
+
+class Squares {
+ public:
+  using Item = Square;
+
+  Squares(int64_t rows, int64_t cols)
+      : rows_(rows), cols_(cols), across_(ceil_div(cols, kSquare)), count_(ceil_div(rows, kSquare) * across_) {}
+
+  __host__ __device__ int64_t count() const { return count_; }
+  __host__ __device__ int64_t per_part() const { return 1; }
+  int32_t length() const { return kSquare * kSquare; }
+
+  __device__ Square at(int64_t index) const {
+    const int64_t down = quotient(index, across_);
+    const int64_t row = down * kSquare, col = (index - down * across_) * kSquare;
+    return {row * cols_ + col, cols_, index,
+            static_cast<int32_t>(min(int64_t{kSquare}, rows_ - row)) * kSquare};
+  }
+
+ private:
+  int64_t rows_, cols_, across_, count_;
+};
+
+// The position in a span of piece `piece` of this thread, of kPieces.
+template <int kPieces, int kHeld>
+__device__ inline int held_position(int piece) {
+  const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  return static_cast<int>(((warp * kPieces + piece) * 32 + lane) * kHeld);
 }
 
 }  // namespace qutlass::cuda
