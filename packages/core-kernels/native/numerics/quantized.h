@@ -26,7 +26,8 @@ QUTLASS_HD inline int64_t scale_cols(const qutlass_quantized& q) { return ceil_d
 QUTLASS_HD constexpr int64_t blocked_offset(int64_t row, int64_t col, int64_t cols) {
   const auto r = static_cast<uint64_t>(row), c = static_cast<uint64_t>(col);  // to be divided by shifts
   const uint64_t across = (static_cast<uint64_t>(cols) + 3) / 4;
-  return static_cast<int64_t>(((r / 128) * across + c / 4) * 512 + (r % 32) * 16 + ((r % 128) / 32) * 4 + c % 4);
+  return static_cast<int64_t>(((r / 128) * across + c / 4) * 512 + (r % 32) * 16 + ((r % 128) / 32) * 4 +
+                              c % 4);
 }
 QUTLASS_HD constexpr int64_t blocked_bytes(int64_t rows, int64_t cols) {
   return ceil_div(rows, 128) * ceil_div(cols, 4) * 512;

@@ -19,8 +19,8 @@ struct BlockJob {
 
 // The scale of the group of a span.
 template <int kTiles, typename Spans>
-__device__ GroupScale span_scale(const BlockJob<Spans>& job, int64_t index,
-                                 const typename Spans::Item& span, const float (&x)[kTiles][kTile]) {
+__device__ GroupScale span_scale(const BlockJob<Spans>& job, int64_t index, const typename Spans::Item& span,
+                                 const float (&x)[kTiles][kTile]) {
   const GroupRange range = job.partial
                                ? combine_ranges(job.partial + span.part * job.partials, job.partials)
                                : block_range(range_of<kTiles * kTile>(x[0], is_symmetric(job.out.format)));
@@ -136,8 +136,7 @@ void enqueue_long_groups(cudaStream_t s, const QuantizeJob& job, const LongGroup
   const int given = given_tiles(job.rotation), tiles = given ? given : 2;
   const int least = rotate_by(job.rotation) == RotateBy::kBlock ? job.rotation.size : 0;
   const int32_t length = std::max(256 * tiles * kTile, least);
-  launch(s, job, Spans(groups.groups, groups.elements, length), tiles, partial,
-         groups.blocks_per_group());
+  launch(s, job, Spans(groups.groups, groups.elements, length), tiles, partial, groups.blocks_per_group());
 }
 
 }  // namespace qutlass::cuda

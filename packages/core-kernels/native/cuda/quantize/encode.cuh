@@ -24,10 +24,10 @@ __device__ inline uint32_t encode_e2m1(const float* x, float multiplier) {
 #pragma unroll
   for (int i = 7; i >= 0; --i) {
     const float scaled = x[i] * multiplier, a = fabsf(scaled);
-    const int32_t code = min(__vimin3_s32(__float_as_int(fmaf(a, 2.0f, kRounder)),
-                                          __float_as_int(a + (kRounder + 2)),
-                                          __float_as_int(fmaf(a, 0.5f, kRounder + 4))),
-                             __float_as_int(kRounder + 7));
+    const int32_t code =
+        min(__vimin3_s32(__float_as_int(fmaf(a, 2.0f, kRounder)), __float_as_int(a + (kRounder + 2)),
+                         __float_as_int(fmaf(a, 0.5f, kRounder + 4))),
+            __float_as_int(kRounder + 7));
     // The rounder comes off all eight sums at once.
     codes = codes * 16 + static_cast<uint32_t>(code);
     signs = __funnelshift_l(__float_as_uint(scaled), signs, 4);  // the topmost bit is the sign

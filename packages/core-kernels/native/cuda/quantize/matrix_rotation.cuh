@@ -166,7 +166,8 @@ __device__ inline void load_multiplied(const void* data, int32_t dtype, const Sp
                                        const uint16_t* matrix, float (&x)[4][kTile]) {
   using Tile = MatrixTile<kSize>;
   typename Tile::Operand operands[Tile::kProducts];
-  const bool whole = dtype == QUTLASS_BF16 && (static_cast<int>(threadIdx.x / 32) + 1) * 2048 <= span.elements &&
+  const bool whole = dtype == QUTLASS_BF16 &&
+                     (static_cast<int>(threadIdx.x / 32) + 1) * 2048 <= span.elements &&
                      is_aligned<16>(static_cast<const uint16_t*>(data) + span.base);
 #pragma unroll
   for (int i = 0; i < Tile::kProducts; ++i) Tile::load(data, dtype, span, whole, i, operands[i]);

@@ -30,8 +30,8 @@ void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, const q
                             if (short_groups) return enqueue_short_groups(s, job);
                             if (squares) return enqueue_squares(s, job);
                             if (!long_groups) return enqueue_block_groups(s, job, x_groups);
-                            enqueue_partial_ranges(s, x_groups, NonFinite::kCount,
-                                                   !out.format.zero_point, partial.as<GroupRange>());
+                            enqueue_partial_ranges(s, x_groups, NonFinite::kCount, !out.format.zero_point,
+                                                   partial.as<GroupRange>());
                             enqueue_long_groups(s, job, x_groups, partial.as<GroupRange>());
                           });
 }

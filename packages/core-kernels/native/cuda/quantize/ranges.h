@@ -20,8 +20,8 @@ struct LongGroups {
   int64_t partial_ranges() const { return groups * blocks_per_group(); }
 };
 
-// What to do about NaN and infinities: they spoil their group, or, in a tensor with scales for smaller groups,
-// do not count, so that they spoil their own group and not the scale of all others.
+// What to do about NaN and infinities: they spoil their group, or, in a tensor with scales for smaller
+// groups, do not count, so that they spoil their own group and not the scale of all others.
 enum class NonFinite { kCount, kIgnore };
 
 // The ranges of the parts of the groups, blocks_per_group() of each. symmetric: of the magnitudes.

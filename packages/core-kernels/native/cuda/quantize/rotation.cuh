@@ -108,8 +108,8 @@ class Rotator {
   }
 
  private:
-  // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers (each
-  // exact in float32), and sums no more than the result holds, so nothing overflows on the way.
+  // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers
+  // (each exact in float32), and sums no more than the result holds, so nothing overflows on the way.
   template <int kTiles>
   __device__ void to_entries(int32_t dtype, float (&x)[kTiles][kTile]) const {
     if (dtype != QUTLASS_BF16) {

@@ -20,7 +20,9 @@ enum class Recipe {
 template <RotateBy kBy>
 constexpr int kThreads = kBy == RotateBy::kBlock ? kMostThreads : 256;
 template <RotateBy kBy>
-constexpr int kBlocks = kBy == RotateBy::kBlock ? 1 : kBy == RotateBy::kMatrix ? 2 : 4;
+constexpr int kBlocks = kBy == RotateBy::kBlock    ? 1
+                        : kBy == RotateBy::kMatrix ? 2
+                                                   : 4;
 
 // A matrix, and what kernels would compute again for every group.
 struct ShortJob {
@@ -74,8 +76,7 @@ class ScalePlace {
     const qutlass_quantized& out = job_.out;
     const auto group = static_cast<uint32_t>(position) >> job_.shift;
     int64_t at = first_ + group;
-    if (out.zero_points)
-      static_cast<uint8_t*>(out.zero_points)[at] = static_cast<uint8_t>(scale.zero_point);
+    if (out.zero_points) static_cast<uint8_t*>(out.zero_points)[at] = static_cast<uint8_t>(scale.zero_point);
     if (!job_.byte_scales) return store_dense(out.scales, out.format.scale_dtype, at, scale.scale);
     if (out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4) {
       const auto across = static_cast<uint32_t>(scale_cols(out));
@@ -83,10 +84,9 @@ class ScalePlace {
       at = blocked_offset(row_ + down, col_ + group - down * across, across);
     }
     // The exponent of a power of two, and that of NaN, are its code.
-    static_cast<uint8_t*>(out.scales)[at] =
-        out.format.scale_dtype == QUTLASS_F8_E8M0
-            ? static_cast<uint8_t>(__float_as_uint(scale.scale) >> 23)
-            : E4M3::encode(scale.scale);
+    static_cast<uint8_t*>(out.scales)[at] = out.format.scale_dtype == QUTLASS_F8_E8M0
+                                                ? static_cast<uint8_t>(__float_as_uint(scale.scale) >> 23)
+                                                : E4M3::encode(scale.scale);
   }
 
  private:

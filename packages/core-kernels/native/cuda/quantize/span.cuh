@@ -70,7 +70,10 @@ class Squares {
   using Item = Square;
 
   Squares(int64_t rows, int64_t cols)
-      : rows_(rows), cols_(cols), across_(ceil_div(cols, kSquare)), count_(ceil_div(rows, kSquare) * across_) {}
+      : rows_(rows),
+        cols_(cols),
+        across_(ceil_div(cols, kSquare)),
+        count_(ceil_div(rows, kSquare) * across_) {}
 
   __host__ __device__ int64_t count() const { return count_; }
   __host__ __device__ int64_t per_part() const { return 1; }

@@ -28,8 +28,7 @@ __device__ inline TileSigns tile_signs(const Rotation& rotation, int position) {
     for (int i = 0; i < kTile; ++i)
       negative |= static_cast<uint32_t>(halves[i / kChunk] >> (8 * (i % kChunk) + 7) & 1) << i;
   } else {
-    for (int i = 0; i < kTile; ++i)
-      negative |= static_cast<uint32_t>(signs[(position + i) & mask] >> 7) << i;
+    for (int i = 0; i < kTile; ++i) negative |= static_cast<uint32_t>(signs[(position + i) & mask] >> 7) << i;
   }
   return TileSigns::of(negative);
 }
