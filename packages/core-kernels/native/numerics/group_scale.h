@@ -71,9 +71,11 @@ QUTLASS_HD inline float largest_element(int32_t element) {
 
 QUTLASS_HD inline GroupScale mx_scale(int32_t byte, float global_scale) {
   const int32_t clamped = std::clamp(byte, 0, 254);
-  const float scale = decode_e8m0(static_cast<uint8_t>(clamped));
-  const float reciprocal = decode_e8m0(static_cast<uint8_t>(254 - clamped));
-  return {scale, global_scale * reciprocal, 0};
+  // 2^(byte - 127), subnormal in float32 for 0.
+  const auto power = [](int32_t exponent) {
+    return std::bit_cast<float>(std::max(static_cast<uint32_t>(exponent) << 23, 0x00400000u));
+  };
+  return {power(clamped), global_scale * power(254 - clamped), 0};
 }
 
 // OCP MX 1.0, section 6.3. Zeros: byte 0.

@@ -14,15 +14,19 @@ class Divisor {
  public:
   // divisor: from 1 to 2^31
   explicit Divisor(uint32_t divisor)
-      : shift_(31 + std::bit_width(divisor - 1)),
+      : divisor_(divisor),
+        shift_(31 + std::bit_width(divisor - 1)),
         multiplier_(static_cast<uint32_t>(((uint64_t{1} << shift_) + divisor - 1) / divisor)) {}
 
-  // n: below 2^31
-  QUTLASS_HD uint32_t quotient(uint32_t n) const {
-    return static_cast<uint32_t>(uint64_t{n} * multiplier_ >> shift_);
+  QUTLASS_HD uint32_t divisor() const { return divisor_; }
+  // n / divisor of n >= 0; numbers below 2^31 are quick.
+  QUTLASS_HD int64_t quotient(int64_t n) const {
+    if (n >> 31 != 0) return static_cast<int64_t>(static_cast<uint64_t>(n) / divisor_);
+    return static_cast<int64_t>(static_cast<uint64_t>(static_cast<uint32_t>(n)) * multiplier_ >> shift_);
   }
 
  private:
+  uint32_t divisor_;
   int32_t shift_;
   uint32_t multiplier_;
 };

@@ -40,14 +40,16 @@ template <RotateBy kBy, int kTiles, typename Spans>
 __global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
     block_groups_kernel(const __grid_constant__ BlockJob<Spans> job) {
   extern __shared__ uint4 shared[];
-  const Rotator<kBy> rotator(job.rotation, shared);
+  Rotator<kBy> rotator(job.rotation, shared);
   const int32_t bits = element_storage_bits(job.out.format.element);
+  // Backwards where x is read for the second time: its end is what the cache still has of it.
+  const auto place = [&](int64_t i) { return job.partial ? job.spans.count() - 1 - i : i; };
   for (int64_t i = blockIdx.x; i < job.spans.count(); i += gridDim.x) {
-    // Backwards where x is read for the second time: its end is what the cache still has of it.
-    const int64_t index = job.partial ? job.spans.count() - 1 - i : i;
+    const int64_t index = place(i);
     const auto span = job.spans.at(index);
     float x[kTiles][kTile];
-    rotator.load(job.x.data, job.x.dtype, span, x);
+    rotator.load(job.x, span, x);
+    if (i + gridDim.x < job.spans.count()) rotator.prefetch(job.x, job.spans.at(place(i + gridDim.x)));
     const GroupScale scale = span_scale(job, index, span, x);
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
@@ -63,44 +65,40 @@ __global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
 
 template <RotateBy kBy, int kTiles, typename Spans>
 void launch(cudaStream_t s, const BlockJob<Spans>& job) {
-  const size_t bytes = rotation_bytes(kBy, job.rotation.size, job.spans.length());
-  const auto kernel = block_groups_kernel<kBy, kTiles, Spans>;
-  allow_shared_memory(kernel, bytes);
+  const int bytes = rotation_bytes<kBy>(job.spans.length());
+  constexpr auto* kKernel = block_groups_kernel<kBy, kTiles, Spans>;
+  allow_shared_memory<kKernel>(bytes);
   const int threads = job.spans.length() / (kTiles * kTile);
-  kernel<<<span_blocks(kBy, job.spans.count()), threads, bytes, s>>>(job);
+  kKernel<<<span_blocks<kBy>(job.spans.count(), threads), threads, bytes, s>>>(job);
 }
 
-template <RotateBy kBy>
-void launch(cudaStream_t s, const BlockJob<Spans>& job, int tiles) {
-  if constexpr (kBy == RotateBy::kBlock || kBy == RotateBy::kMatrix) {
-    launch<kBy, kTilesBy<kBy>>(s, job);
-  } else {
-    switch (tiles) {
-      case 1: return launch<kBy, 1>(s, job);
-      case 2: return launch<kBy, 2>(s, job);
-      default: return launch<kBy, 4>(s, job);
-    }
-  }
-}
+// Whether the rotation has its own number of tiles for a thread.
+constexpr bool has_given_tiles(RotateBy by) { return by == RotateBy::kBlock || matrix_size(by) != 0; }
 
 void launch(cudaStream_t s, const QuantizeJob& job, const Spans& spans, int tiles,
             const GroupRange* partial = nullptr, int64_t partials = 0) {
   const BlockJob<Spans> block{job.x, kernel_rotation(job.rotation), job.out, spans, partial, partials};
-  switch (rotate_by(job.rotation)) {
-    case RotateBy::kLanes: return launch<RotateBy::kLanes>(s, block, tiles);
-    case RotateBy::kBlock: return launch<RotateBy::kBlock>(s, block, tiles);
-    case RotateBy::kMatrix: return launch<RotateBy::kMatrix>(s, block, tiles);
-    default: return launch<RotateBy::kNothing>(s, block, tiles);
-  }
+  with_rotation(job.rotation, [&](auto constant) {
+    constexpr RotateBy kBy = constant();
+    if constexpr (has_given_tiles(kBy)) {
+      launch<kBy, kTilesBy<kBy>>(s, block);
+    } else {
+      switch (tiles) {
+        case 1: return launch<kBy, 1>(s, block);
+        case 2: return launch<kBy, 2>(s, block);
+        default: return launch<kBy, 4>(s, block);
+      }
+    }
+  });
 }
 
 // The tiles of a thread where the rotation has its own number of them, else 0.
 int given_tiles(const qutlass_rotation& rotation) {
-  switch (rotate_by(rotation)) {
-    case RotateBy::kBlock: return kTilesBy<RotateBy::kBlock>;
-    case RotateBy::kMatrix: return kTilesBy<RotateBy::kMatrix>;
-    default: return 0;
-  }
+  int tiles = 0;
+  with_rotation(rotation, [&](auto constant) {
+    if (has_given_tiles(constant())) tiles = kTilesBy<constant()>;
+  });
+  return tiles;
 }
 
 }  // namespace
@@ -108,11 +106,11 @@ int given_tiles(const qutlass_rotation& rotation) {
 void enqueue_squares(cudaStream_t s, const QuantizeJob& job) {
   const BlockJob<Squares> block{
       job.x, kernel_rotation(job.rotation), job.out, Squares(job.out.rows, job.out.cols), nullptr, 0};
-  switch (rotate_by(job.rotation)) {
-    case RotateBy::kLanes: return launch<RotateBy::kLanes, 4>(s, block);
-    case RotateBy::kMatrix: return launch<RotateBy::kMatrix, 4>(s, block);
-    default: return launch<RotateBy::kNothing, 4>(s, block);
-  }
+  with_rotation(job.rotation, [&](auto constant) {
+    constexpr RotateBy kBy = constant();
+    // Hadamard matrices that need a block cross squares.
+    if constexpr (kBy != RotateBy::kBlock) launch<kBy, matrix_size(kBy) ? kTilesBy<kBy> : 4>(s, block);
+  });
 }
 
 bool group_fits_block(const qutlass_rotation& rotation, int64_t elements) {

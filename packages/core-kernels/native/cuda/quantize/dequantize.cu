@@ -164,8 +164,8 @@ void enqueue_unrotate(cudaStream_t s, const qutlass_quantized& q, const qutlass_
   const int threads =
       kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / (kChunks * kChunk)) : kThreads;
   const Spans spans(1, q.rows * q.cols, threads * kChunks * kChunk);
-  const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length());
-  allow_shared_memory(unrotate_kernel<kBy>, bytes);
+  const int bytes = rotation_bytes<kBy>(spans.length());
+  allow_shared_memory<unrotate_kernel<kBy>>(bytes);
   // entry / gain, the gain being size * entry^2
   const auto factor =
       static_cast<float>(1 / (static_cast<double>(rotation.size) * hadamard_entry(rotation.size)));

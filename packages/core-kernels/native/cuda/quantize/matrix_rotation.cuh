@@ -1,6 +1,7 @@
-// Rotation by a matrix of 16, 32, 64 or 128 rows on tensor cores. A warp multiplies 2048 neighbouring
-// elements, seen as rows of the matrix's size. It reads them from memory as the operand of a matrix
-// instruction, and holds the product as quantizers want it: sixteen neighbours to a lane.
+// Rotation by a matrix of 16, 32, 64 or 128 rows on tensor cores. A warp multiplies neighbouring
+// elements, 2048 for 128 rows and else 1024, seen as rows of the matrix's size. It reads them from memory as
+// the operand of a matrix instruction, and holds the product as quantizers want it: sixteen neighbours to a
+// lane.
 //
 // An instruction puts two neighbours of a row of its product in a lane, and takes two neighbours of a row of
 // its operand. Which column of the matrix is which column of the instruction is free, and so is the order of
@@ -10,6 +11,7 @@
 
 #include <cstdint>
 
+#include "cuda/atoms/async_copy.cuh"
 #include "cuda/atoms/mma.cuh"
 #include "cuda/quantize/sylvester.cuh"
 #include "cuda/quantize/tile.cuh"
@@ -30,9 +32,12 @@ __device__ inline uint4 load_words(const uint16_t* from, bool aligned) {
 
 template <int kSize>
 struct MatrixTile {
+  static constexpr int kTiles = kSize == 128 ? 4 : 2;  // of a lane
+  static constexpr int kWarpElements = 32 * kTiles * kTile;
+
   static constexpr int kRun = kSize == 16 ? 4 : 8;  // neighbours of a row that a lane reads
   static constexpr int kRuns = kSize / (4 * kRun);  // of a row, for each lane
-  static constexpr int kProducts = 2048 / (16 * kSize);
+  static constexpr int kProducts = kWarpElements / (16 * kSize);
   static constexpr int kWidth = kSize >= 64 ? 16 : kSize / 4;  // neighbours of a row of a product, in a lane
   static constexpr int kHalves = kSize == 128 ? 2 : 1;         // products of 64 columns
   static constexpr int kPitch = matrix_pitch(kSize);
@@ -89,33 +94,61 @@ struct MatrixTile {
     uint32_t words[2][kRuns][kRun / 2];
   };
 
-  template <typename Span>
-  __device__ static void load(const void* data, int32_t dtype, const Span& span, bool whole, int product,
-                              Operand& operand) {
-    const int first = static_cast<int>(threadIdx.x / 32) * 2048, lane = threadIdx.x % 4;
+  // visit(run, position): what the lane reads for a product, and where that is in the span.
+  template <typename Visit>
+  __device__ static void for_each_run(int product, const Visit& visit) {
+    const int first = static_cast<int>(threadIdx.x / 32) * kWarpElements;
+    const int lane = static_cast<int>(threadIdx.x % 4);
 #pragma unroll
     for (int lower = 0; lower < 2; ++lower) {
 #pragma unroll
-      for (int run = 0; run < kRuns; ++run) {
-        const int position = first + row(product, lower) * kSize + (run * 4 + lane) * kRun;
-        uint32_t* words = operand.words[lower][run];
-        if (whole) {
-          const auto* from = static_cast<const uint16_t*>(data) + span.offset(position);
-          if constexpr (kRun == 8) {
-            const uint4 four = *reinterpret_cast<const uint4*>(from);
-            words[0] = four.x, words[1] = four.y, words[2] = four.z, words[3] = four.w;
-          } else {
-            const uint2 two = *reinterpret_cast<const uint2*>(from);
-            words[0] = two.x, words[1] = two.y;
-          }
-        } else {
-          float x[kChunk];
-          load_chunk(data, dtype, span.offset(position), span.count(position, kRun), x);
+      for (int run = 0; run < kRuns; ++run)
+        visit(lower * kRuns + run, first + row(product, lower) * kSize + (run * 4 + lane) * kRun);
+    }
+  }
+
+  // A lane copies what it reads to a place of its own, and so waits for nobody else. Neighbours are 16 bytes
+  // apart, or 8.
+  __device__ static uint16_t* place(uint16_t* buffer, int product, int run) {
+    const int at = (static_cast<int>(threadIdx.x / 32) * kProducts + product) * 2 * kRuns + run;
+    return buffer + (at * 32 + static_cast<int>(threadIdx.x % 32)) * kRun;
+  }
+  template <typename Span>
+  __device__ static void prefetch(const uint16_t* data, const Span& span, uint16_t* buffer) {
 #pragma unroll
-          for (int i = 0; i < kRun / 2; ++i)
-            words[i] = f32_to_bf16(x[2 * i]) | static_cast<uint32_t>(f32_to_bf16(x[2 * i + 1])) << 16;
-        }
-      }
+    for (int product = 0; product < kProducts; ++product) {
+      for_each_run(product, [&](int run, int position) {
+        copy_async<kRun * 2>(place(buffer, product, run), data + span.offset(position));
+      });
+    }
+  }
+  __device__ static void load_prefetched(uint16_t* buffer, int product, Operand& operand) {
+#pragma unroll
+    for (int run = 0; run < 2 * kRuns; ++run)
+      copy_run(place(buffer, product, run), operand.words[run / kRuns][run % kRuns]);
+  }
+
+  template <typename Span>
+  __device__ static void load(const void* data, int32_t dtype, const Span& span, bool whole, int product,
+                              Operand& operand) {
+    for_each_run(product, [&](int run, int position) {
+      uint32_t* words = operand.words[run / kRuns][run % kRuns];
+      if (whole) return copy_run(static_cast<const uint16_t*>(data) + span.offset(position), words);
+      float x[kChunk];
+      load_chunk(data, dtype, span.offset(position), span.count(position, kRun), x);
+#pragma unroll
+      for (int i = 0; i < kRun / 2; ++i)
+        words[i] = f32_to_bf16(x[2 * i]) | static_cast<uint32_t>(f32_to_bf16(x[2 * i + 1])) << 16;
+    });
+  }
+
+  __device__ static void copy_run(const uint16_t* from, uint32_t* words) {
+    if constexpr (kRun == 8) {
+      const uint4 four = *reinterpret_cast<const uint4*>(from);
+      words[0] = four.x, words[1] = four.y, words[2] = four.z, words[3] = four.w;
+    } else {
+      const uint2 two = *reinterpret_cast<const uint2*>(from);
+      words[0] = two.x, words[1] = two.y;
     }
   }
 
@@ -160,17 +193,40 @@ __device__ inline void exchange(int distance, const float* a, const float* b, fl
   }
 }
 
+// Whether what a warp reads of a span can be copied as it is.
+template <int kSize, typename Span>
+__device__ inline bool is_copied(const void* data, int32_t dtype, const Span& span) {
+  return dtype == QUTLASS_BF16 &&
+         (static_cast<int>(threadIdx.x / 32) + 1) * MatrixTile<kSize>::kWarpElements <= span.elements &&
+         is_aligned<16>(static_cast<const uint16_t*>(data) + span.base);
+}
+
+// Reads the next span beside what comes before its load. Whether there is something in the buffer.
+template <int kSize, typename Span>
+__device__ inline bool prefetch_operands(const void* data, int32_t dtype, const Span& span,
+                                         uint16_t* buffer) {
+  if (!is_copied<kSize>(data, dtype, span)) return false;
+  MatrixTile<kSize>::prefetch(static_cast<const uint16_t*>(data), span, buffer);
+  end_copy_group();
+  return true;
+}
+
 // The tiles of a span, rotated; zeros beyond its end.
 template <int kSize, typename Span>
-__device__ inline void load_multiplied(const void* data, int32_t dtype, const Span& span,
-                                       const uint16_t* matrix, float (&x)[4][kTile]) {
+__device__ inline void load_multiplied(const void* data, int32_t dtype, const Span& span, uint16_t* buffer,
+                                       bool prefetched, const uint16_t* matrix,
+                                       float (&x)[MatrixTile<kSize>::kTiles][kTile]) {
   using Tile = MatrixTile<kSize>;
   typename Tile::Operand operands[Tile::kProducts];
-  const bool whole = dtype == QUTLASS_BF16 &&
-                     (static_cast<int>(threadIdx.x / 32) + 1) * 2048 <= span.elements &&
-                     is_aligned<16>(static_cast<const uint16_t*>(data) + span.base);
+  if (prefetched) {
+    wait_for_copies<0>();
 #pragma unroll
-  for (int i = 0; i < Tile::kProducts; ++i) Tile::load(data, dtype, span, whole, i, operands[i]);
+    for (int i = 0; i < Tile::kProducts; ++i) Tile::load_prefetched(buffer, i, operands[i]);
+  } else {
+    const bool whole = is_copied<kSize>(data, dtype, span);
+#pragma unroll
+    for (int i = 0; i < Tile::kProducts; ++i) Tile::load(data, dtype, span, whole, i, operands[i]);
+  }
 
   if constexpr (kSize == 128) {
     float left[2][16], right[2][16];
@@ -180,17 +236,17 @@ __device__ inline void load_multiplied(const void* data, int32_t dtype, const Sp
     for (int i = 0; i < 2; ++i) exchange<16>(4, left[i], right[i], x[i], x[2 + i]);
   } else if constexpr (kSize == 64) {
 #pragma unroll
-    for (int i = 0; i < 2; ++i) Tile::multiply(operands[i], matrix, 0, x[2 * i], x[2 * i + 1]);
+    for (int i = 0; i < Tile::kProducts; ++i) Tile::multiply(operands[i], matrix, 0, x[2 * i], x[2 * i + 1]);
   } else if constexpr (kSize == 32) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < Tile::kTiles; ++i) {
       float rows[2][8];
       Tile::multiply(operands[i], matrix, 0, rows[0], rows[1]);
       exchange<8>(2, rows[0], rows[1], x[i], x[i] + 8);
     }
   } else {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < Tile::kTiles; ++i) {
       float rows[2][2][4], halves[2][8];
       Tile::multiply(operands[2 * i], matrix, 0, rows[0][0], rows[0][1]);
       Tile::multiply(operands[2 * i + 1], matrix, 0, rows[1][0], rows[1][1]);

@@ -20,12 +20,14 @@ __global__ void __launch_bounds__(kMostThreads)
                           NonFinite non_finite, bool symmetric, GroupRange* partial) {
   extern __shared__ uint4 shared[];
   constexpr int kTiles = kTilesBy<kBy>;
-  const Rotator<kBy> rotator(rotation, shared);
+  Rotator<kBy> rotator(rotation, shared);
   const int64_t group = quotient(blockIdx.x, blocks_per_group), first = blockIdx.x - group * blocks_per_group;
   GroupRange range;
   for (int64_t i = first; i < spans.per_part(); i += blocks_per_group) {
     float values[kTiles][kTile];
-    rotator.load(x.data, x.dtype, spans.at(group * spans.per_part() + i), values);
+    rotator.load(x, spans.at(group * spans.per_part() + i), values);
+    if (i + blocks_per_group < spans.per_part())
+      rotator.prefetch(x, spans.at(group * spans.per_part() + i + blocks_per_group));
     if (non_finite == NonFinite::kIgnore) {
 #pragma unroll
       for (int i = 0; i < kTiles * kTile; ++i) {
@@ -51,16 +53,16 @@ int threads_of(const qutlass_rotation& rotation) {
 }
 
 Spans spans_of(const LongGroups& x) {
-  const bool by_matrix = rotate_by(x.rotation) == RotateBy::kMatrix;
-  const int tiles = by_matrix ? kTilesBy<RotateBy::kMatrix> : kTilesBy<RotateBy::kNothing>;
+  int tiles = 0;
+  with_rotation(x.rotation, [&](auto constant) { tiles = kTilesBy<constant()>; });
   return Spans(x.groups, x.elements, threads_of(x.rotation) * tiles * kTile);
 }
 
 template <RotateBy kBy>
 void launch(cudaStream_t s, const LongGroups& x, NonFinite non_finite, bool symmetric, GroupRange* partial) {
   const Spans spans = spans_of(x);
-  const size_t bytes = rotation_bytes(kBy, x.rotation.size, spans.length());
-  allow_shared_memory(partial_ranges_kernel<kBy>, bytes);
+  const int bytes = rotation_bytes<kBy>(spans.length());
+  allow_shared_memory<partial_ranges_kernel<kBy>>(bytes);
   partial_ranges_kernel<kBy><<<static_cast<unsigned>(x.partial_ranges()), threads_of(x.rotation), bytes, s>>>(
       x.x, kernel_rotation(x.rotation), spans, x.blocks_per_group(), non_finite, symmetric, partial);
 }
@@ -73,12 +75,7 @@ int64_t LongGroups::blocks_per_group() const {
 
 void enqueue_partial_ranges(cudaStream_t s, const LongGroups& x, NonFinite non_finite, bool symmetric,
                             GroupRange* partial) {
-  switch (rotate_by(x.rotation)) {
-    case RotateBy::kLanes: return launch<RotateBy::kLanes>(s, x, non_finite, symmetric, partial);
-    case RotateBy::kBlock: return launch<RotateBy::kBlock>(s, x, non_finite, symmetric, partial);
-    case RotateBy::kMatrix: return launch<RotateBy::kMatrix>(s, x, non_finite, symmetric, partial);
-    default: return launch<RotateBy::kNothing>(s, x, non_finite, symmetric, partial);
-  }
+  with_rotation(x.rotation, [&](auto constant) { launch<constant()>(s, x, non_finite, symmetric, partial); });
 }
 
 void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule,

@@ -18,11 +18,12 @@ __global__ void __launch_bounds__(kMostThreads)
     rotate_kernel(qutlass_tensor x, Rotation rotation, Spans spans, qutlass_tensor out) {
   extern __shared__ uint4 shared[];
   constexpr int kTiles = kTilesBy<kBy>;
-  const Rotator<kBy> rotator(rotation, shared);
+  Rotator<kBy> rotator(rotation, shared);
   for (int64_t index = blockIdx.x; index < spans.count(); index += gridDim.x) {
     const Span span = spans.at(index);
     float values[kTiles][kTile];
-    rotator.load(x.data, x.dtype, span, values);
+    rotator.load(x, span, values);
+    if (index + gridDim.x < spans.count()) rotator.prefetch(x, spans.at(index + gridDim.x));
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
@@ -43,10 +44,10 @@ void launch_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, T
   constexpr int kHeld = kTilesBy<kBy> * kTile;
   const int threads = kBy == RotateBy::kBlock ? std::max(kThreads, rotation.size / kHeld) : kThreads;
   const Spans spans(1, element_count(x), threads * kHeld);
-  const size_t bytes = rotation_bytes(kBy, rotation.size, spans.length());
-  allow_shared_memory(rotate_kernel<kBy>, bytes);
-  rotate_kernel<kBy>
-      <<<span_blocks(kBy, spans.count()), threads, bytes, s>>>(x, kernel_rotation(rotation), spans, out);
+  const int bytes = rotation_bytes<kBy>(spans.length());
+  allow_shared_memory<rotate_kernel<kBy>>(bytes);
+  rotate_kernel<kBy><<<span_blocks<kBy>(spans.count(), threads), threads, bytes, s>>>(
+      x, kernel_rotation(rotation), spans, out);
 }
 
 // ---- matrices of any size, on the FP32 units: out = x @ H, or x @ H^T / gain, x seen as rows of the
@@ -130,13 +131,8 @@ __global__ void __launch_bounds__(kThreads) gain_kernel(const uint16_t* matrix, 
 }  // namespace
 
 void enqueue_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, Tensor out) {
-  switch (rotate_by(rotation)) {
-    case RotateBy::kNothing: return launch_rotate<RotateBy::kNothing>(s, x, rotation, out);
-    case RotateBy::kLanes: return launch_rotate<RotateBy::kLanes>(s, x, rotation, out);
-    case RotateBy::kBlock: return launch_rotate<RotateBy::kBlock>(s, x, rotation, out);
-    case RotateBy::kMatrix: return launch_rotate<RotateBy::kMatrix>(s, x, rotation, out);
-    case RotateBy::kCopy: return launch_product(s, x, rotation, nullptr, out);
-  }
+  if (rotate_by(rotation) == RotateBy::kCopy) return launch_product(s, x, rotation, nullptr, out);
+  with_rotation(rotation, [&](auto constant) { launch_rotate<constant()>(s, x, rotation, out); });
 }
 
 void enqueue_unrotate_matrix(cudaStream_t s, Tensor y, const qutlass_rotation& rotation, double* gain,

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/operations.h"
 
@@ -14,20 +15,51 @@ enum class RotateBy {
   kNothing,  // the identity
   kLanes,    // Hadamard up to 256, within a warp
   kBlock,    // larger Hadamard matrices
-  kMatrix,   // a matrix that fits shared memory and the tiles of a matrix instruction
-  kCopy,     // none: a rotated copy is made first
+  // a matrix that fits shared memory and the tiles of a matrix instruction
+  kMatrix16,
+  kMatrix32,
+  kMatrix64,
+  kMatrix128,
+  kCopy,  // none: a rotated copy is made first
 };
+
+// The rows of the matrix, or 0.
+constexpr int matrix_size(RotateBy by) {
+  switch (by) {
+    case RotateBy::kMatrix16: return 16;
+    case RotateBy::kMatrix32: return 32;
+    case RotateBy::kMatrix64: return 64;
+    case RotateBy::kMatrix128: return 128;
+    default: return 0;
+  }
+}
 
 // The largest Hadamard matrix whose rows lie in the registers of a warp, eight elements to a lane.
 inline constexpr int32_t kLanesSize = 256;
 
 inline RotateBy rotate_by(const qutlass_rotation& rotation) {
   const int32_t size = rotation.size;
-  switch (rotation.kind) {
-    case QUTLASS_ROTATION_IDENTITY: return RotateBy::kNothing;
-    case QUTLASS_ROTATION_HADAMARD: return size <= kLanesSize ? RotateBy::kLanes : RotateBy::kBlock;
-    default:
-      return size == 16 || size == 32 || size == 64 || size == 128 ? RotateBy::kMatrix : RotateBy::kCopy;
+  if (rotation.kind == QUTLASS_ROTATION_IDENTITY) return RotateBy::kNothing;
+  if (rotation.kind == QUTLASS_ROTATION_HADAMARD)
+    return size <= kLanesSize ? RotateBy::kLanes : RotateBy::kBlock;
+  for (RotateBy by : {RotateBy::kMatrix16, RotateBy::kMatrix32, RotateBy::kMatrix64, RotateBy::kMatrix128}) {
+    if (size == matrix_size(by)) return by;
+  }
+  return RotateBy::kCopy;
+}
+
+// Calls visit(std::integral_constant) for a rotation that does not take a copy.
+template <typename Visit>
+void with_rotation(const qutlass_rotation& rotation, const Visit& visit) {
+  const auto constant = [&]<RotateBy kBy>() { visit(std::integral_constant<RotateBy, kBy>()); };
+  switch (rotate_by(rotation)) {
+    case RotateBy::kLanes: return constant.template operator()<RotateBy::kLanes>();
+    case RotateBy::kBlock: return constant.template operator()<RotateBy::kBlock>();
+    case RotateBy::kMatrix16: return constant.template operator()<RotateBy::kMatrix16>();
+    case RotateBy::kMatrix32: return constant.template operator()<RotateBy::kMatrix32>();
+    case RotateBy::kMatrix64: return constant.template operator()<RotateBy::kMatrix64>();
+    case RotateBy::kMatrix128: return constant.template operator()<RotateBy::kMatrix128>();
+    default: return constant.template operator()<RotateBy::kNothing>();
   }
 }
 

@@ -12,58 +12,47 @@
 #include "error.h"
 #include "numerics/hadamard.h"
 #include "qutlass.h"
+#include "shared_memory.h"
 
 namespace qutlass::cuda {
 
-// The tiles that a thread holds where a kernel has no reason for another number. A product by a matrix gives
-// a warp 2048 elements.
+// The tiles that a thread holds where a kernel has no reason for another number.
 template <RotateBy kBy>
-inline constexpr int kTilesBy = kBy == RotateBy::kMatrix ? 4 : 2;
+inline constexpr int kTilesBy = kBy == RotateBy::kMatrix128 ? 4 : 2;
 
 inline Rotation kernel_rotation(const qutlass_rotation& rotation) {
   return {rotation.data, rotation.size, hadamard_entry(rotation.size)};
 }
 
 // Shared memory of a block that holds `length` elements.
-inline size_t rotation_bytes(RotateBy by, int32_t size, int32_t length) {
-  switch (by) {
-    case RotateBy::kBlock: return sizeof(float) * static_cast<size_t>(length);
-    case RotateBy::kMatrix: return static_cast<size_t>(matrix_bytes(size));
-    default: return 0;
-  }
+template <RotateBy kBy>
+int rotation_bytes(int32_t length) {
+  if (kBy == RotateBy::kBlock) return length * static_cast<int>(sizeof(float));
+  constexpr int kSize = matrix_size(kBy);
+  return kSize ? matrix_bytes(kSize) + length * static_cast<int>(sizeof(uint16_t)) : 0;
 }
+
+// Blocks of 256 threads that a multiprocessor is to hold at once.
+template <RotateBy kBy>
+inline constexpr int kBlocksBy = kBy == RotateBy::kNothing || kBy == RotateBy::kLanes ? 4
+                                 : kBy == RotateBy::kMatrix128                        ? 2
+                                 : matrix_size(kBy)                                   ? 3
+                                                                                      : 1;
 
 // Whether a block goes through several spans, in steps of the grid. A matrix in shared memory is used for
 // more than one; other kernels have nothing to keep, and fewer registers without the loop.
 template <RotateBy kBy>
-inline constexpr bool kSeveralSpans = kBy == RotateBy::kMatrix;
+inline constexpr bool kSeveralSpans = matrix_size(kBy) != 0;
 
-// The blocks for these spans: for a matrix, two to a multiprocessor.
-inline unsigned span_blocks(RotateBy by, int64_t spans) {
-  if (by != RotateBy::kMatrix) return static_cast<unsigned>(spans);
+// The blocks for these spans.
+template <RotateBy kBy>
+unsigned span_blocks(int64_t spans, int threads) {
+  if (!kSeveralSpans<kBy>) return static_cast<unsigned>(spans);
   int device = 0, multiprocessors = 0;
   check(cudaGetDevice(&device), "rotation");
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "rotation");
-  return static_cast<unsigned>(std::min<int64_t>(spans, 2 * multiprocessors));
-}
-
-// Lets a kernel have more than 48 KB of shared memory.
-template <typename Kernel>
-void allow_shared_memory(Kernel kernel, size_t bytes) {
-  if (bytes <= 48 * 1024) return;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-        "reserving shared memory");
-}
-
-// Calls visit(std::integral_constant) with the size of a matrix.
-template <typename Visit>
-__device__ inline void with_matrix_size(int32_t size, const Visit& visit) {
-  switch (size) {
-    case 16: return visit(std::integral_constant<int, 16>());
-    case 32: return visit(std::integral_constant<int, 32>());
-    case 64: return visit(std::integral_constant<int, 64>());
-    default: return visit(std::integral_constant<int, 128>());
-  }
+  return static_cast<unsigned>(
+      std::min<int64_t>(spans, std::max(1, kBlocksBy<kBy> * 256 / threads) * multiprocessors));
 }
 
 // What a kernel keeps of a rotation while it goes through spans.
@@ -72,10 +61,8 @@ class Rotator {
  public:
   // At the start of a kernel, by all threads; shared: rotation_bytes.
   __device__ Rotator(const Rotation& rotation, void* shared) : rotation_(rotation), shared_(shared) {
-    if constexpr (kBy == RotateBy::kMatrix) {
-      with_matrix_size(rotation.size, [&](auto size) {
-        MatrixTile<size>::stage(static_cast<const uint16_t*>(rotation.data), static_cast<uint16_t*>(shared));
-      });
+    if constexpr (kSize != 0) {
+      MatrixTile<kSize>::stage(static_cast<const uint16_t*>(rotation.data), matrix());
       __syncthreads();
     } else if constexpr (kBy == RotateBy::kLanes) {
       // The tiles of a thread lie whole rotations apart.
@@ -86,12 +73,11 @@ class Rotator {
   // The elements of a span as float32, rotated; zeros beyond its end. A span starts at a multiple of the
   // rotation's size.
   template <int kTiles, typename Span>
-  __device__ void load(const void* data, int32_t dtype, const Span& span, float (&x)[kTiles][kTile]) const {
-    if constexpr (kBy == RotateBy::kMatrix) {
-      static_assert(kTiles == kTilesBy<kBy>);
-      with_matrix_size(rotation_.size, [&](auto size) {
-        load_multiplied<size>(data, dtype, span, static_cast<const uint16_t*>(shared_), x);
-      });
+  __device__ void load(const qutlass_tensor& in, const Span& span, float (&x)[kTiles][kTile]) const {
+    const void* data = in.data;
+    const int32_t dtype = in.dtype;
+    if constexpr (kSize != 0) {
+      load_multiplied<kSize>(data, dtype, span, buffer(), prefetched_, matrix(), x);
     } else if constexpr (kBy == RotateBy::kLanes) {
       load_tiles(data, dtype, span, [&](int) { return signs_; }, x);
       to_entries(dtype, x);
@@ -107,7 +93,19 @@ class Rotator {
     }
   }
 
+  // Lets the next span come while this one, which is loaded, is worked on.
+  template <typename Span>
+  __device__ void prefetch(const qutlass_tensor& in, const Span& span) {
+    if constexpr (kSize != 0) prefetched_ = prefetch_operands<kSize>(in.data, in.dtype, span, buffer());
+  }
+
  private:
+  static constexpr int kSize = matrix_size(kBy);
+
+  // For a matrix: itself, and room for what the span has in bfloat16.
+  __device__ uint16_t* matrix() const { return static_cast<uint16_t*>(shared_); }
+  __device__ uint16_t* buffer() const { return matrix() + kSize * matrix_pitch(kSize); }
+
   // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers
   // (each exact in float32), and sums no more than the result holds, so nothing overflows on the way.
   template <int kTiles>
@@ -126,6 +124,7 @@ class Rotator {
   const Rotation& rotation_;
   void* shared_;
   TileSigns signs_;
+  bool prefetched_ = false;
 };
 
 }  // namespace qutlass::cuda

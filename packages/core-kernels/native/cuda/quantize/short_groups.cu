@@ -16,13 +16,9 @@ enum class Recipe {
   kAny,         // other elements
 };
 
-// Blocks that hold little hide the latency of memory; large Hadamard matrices take large blocks.
+// Large Hadamard matrices take large blocks.
 template <RotateBy kBy>
 constexpr int kThreads = kBy == RotateBy::kBlock ? kMostThreads : 256;
-template <RotateBy kBy>
-constexpr int kBlocks = kBy == RotateBy::kBlock    ? 1
-                        : kBy == RotateBy::kMatrix ? 2
-                                                   : 4;
 
 // A matrix, and what kernels would compute again for every group.
 struct ShortJob {
@@ -60,40 +56,24 @@ __device__ GroupScale short_scale(const ShortJob& job, const float (&x)[kTile], 
   }
 }
 
-// Where the scales of a span go.
-class ScalePlace {
- public:
-  __device__ ScalePlace(const ShortJob& job, const Span& span)
-      : job_(job), first_(span.base >> job.shift), row_(0), col_(0) {
-    if (job.out.scale_layout != QUTLASS_SCALES_BLOCKED_128X4) return;
-    const int64_t across = scale_cols(job.out);
-    row_ = quotient(first_, across);
-    col_ = static_cast<uint32_t>(first_ - row_ * across);
-  }
-
-  // position: of the first element of the group in the span
-  __device__ void store(int position, const GroupScale& scale) const {
-    const qutlass_quantized& out = job_.out;
-    const auto group = static_cast<uint32_t>(position) >> job_.shift;
-    int64_t at = first_ + group;
+// Stores the scale of the group that starts at this offset.
+template <Recipe kRecipe>
+__device__ void store_short_scale(const ShortJob& job, int64_t offset, const GroupScale& scale) {
+  const qutlass_quantized& out = job.out;
+  int64_t at = offset >> job.shift;
+  if constexpr (kRecipe == Recipe::kAny) {
     if (out.zero_points) static_cast<uint8_t*>(out.zero_points)[at] = static_cast<uint8_t>(scale.zero_point);
-    if (!job_.byte_scales) return store_dense(out.scales, out.format.scale_dtype, at, scale.scale);
-    if (out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4) {
-      const auto across = static_cast<uint32_t>(scale_cols(out));
-      const uint32_t down = job_.groups.quotient(col_ + group);
-      at = blocked_offset(row_ + down, col_ + group - down * across, across);
-    }
-    // The exponent of a power of two, and that of NaN, are its code.
-    static_cast<uint8_t*>(out.scales)[at] = out.format.scale_dtype == QUTLASS_F8_E8M0
-                                                ? static_cast<uint8_t>(__float_as_uint(scale.scale) >> 23)
-                                                : E4M3::encode(scale.scale);
+    if (!job.byte_scales) return store_dense(out.scales, out.format.scale_dtype, at, scale.scale);
   }
-
- private:
-  const ShortJob& job_;
-  int64_t first_, row_;
-  uint32_t col_;
-};
+  if (out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4) {
+    const int64_t row = job.groups.quotient(at), across = job.groups.divisor();
+    at = blocked_offset(row, at - row * across, across);
+  }
+  // The exponent of a power of two, and that of NaN, are its code.
+  static_cast<uint8_t*>(out.scales)[at] = out.format.scale_dtype == QUTLASS_F8_E8M0
+                                              ? static_cast<uint8_t>(__float_as_uint(scale.scale) >> 23)
+                                              : E4M3::encode(scale.scale);
+}
 
 // Blocked scales are padded to tiles of 128 rows x 4 groups with zeros. As words of 4 groups: those of the
 // rows below the matrix, and bytes at the ends of the others.
@@ -118,7 +98,7 @@ struct Padding {
 };
 
 template <Recipe kRecipe, RotateBy kBy, int kTiles>
-__global__ void __launch_bounds__(kThreads<kBy>, kBlocks<kBy>)
+__global__ void __launch_bounds__(kThreads<kBy>, kBlocksBy<kBy>)
     short_groups_kernel(const __grid_constant__ ShortJob job) {
   const qutlass_quantized& out = job.out;
   if (blockIdx.x >= job.span_blocks) {
@@ -127,27 +107,28 @@ __global__ void __launch_bounds__(kThreads<kBy>, kBlocks<kBy>)
     return;
   }
   extern __shared__ uint4 shared[];
-  const Rotator<kBy> rotator(job.rotation, shared);
+  Rotator<kBy> rotator(job.rotation, shared);
   const float global_scale = load_global_scale(out);
   const bool leads = (threadIdx.x & (job.lanes - 1)) == 0;
   for (int64_t index = blockIdx.x; index < job.spans.count(); index += job.span_blocks) {
     const Span span = job.spans.at(index);
     float x[kTiles][kTile];
-    rotator.load(job.x.data, job.x.dtype, span, x);
-    const ScalePlace place(job, span);
+    rotator.load(job.x, span, x);
+    if (index + job.span_blocks < job.spans.count())
+      rotator.prefetch(job.x, job.spans.at(index + job.span_blocks));
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
       const GroupScale scale = short_scale<kRecipe>(job, x[tile], global_scale);
       const int position = held_position<kTiles, kTile>(tile), count = span.count(position, kTile);
       if (count == 0) continue;
-      if (leads) place.store(position, scale);
+      const int64_t offset = span.offset(position);
+      if (leads) store_short_scale<kRecipe>(job, offset, scale);
       TileCodes codes;
       if constexpr (kRecipe == Recipe::kAny) {
         encode_tile(out.format, scale, x[tile], codes);
       } else {
         encode_e2m1_tile(scale, x[tile], codes);
       }
-      const int64_t offset = span.offset(position);
       store_tile(out.codes, kRecipe == Recipe::kAny ? job.bits : 4, offset, count, codes);
       if (kRecipe == Recipe::kStatistics && out.clip_mask) {
         auto* mask = reinterpret_cast<uint16_t*>(out.clip_mask + (offset >> 3));
@@ -167,42 +148,39 @@ template <Recipe kRecipe, RotateBy kBy, int kTiles>
 void launch(cudaStream_t s, const QuantizeJob& quantize, int threads) {
   const qutlass_quantized& out = quantize.out;
   const Spans spans(1, out.rows * out.cols, threads * kTiles * kTile);
-  const size_t bytes = rotation_bytes(kBy, quantize.rotation.size, spans.length());
+  const int bytes = rotation_bytes<kBy>(spans.length());
   const bool blocked = out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4;
   const ShortJob job{quantize.x,
                      kernel_rotation(quantize.rotation),
                      out,
                      spans,
-                     span_blocks(kBy, spans.count()),
+                     span_blocks<kBy>(spans.count(), threads),
                      blocked ? Padding(out).items() : 0,
                      element_storage_bits(out.format.element),
                      out.format.group_cols / kTile,
                      std::countr_zero(static_cast<uint32_t>(out.format.group_cols)),
                      out.format.scale_dtype == QUTLASS_F8_E8M0 || out.format.scale_dtype == QUTLASS_F8_E4M3,
                      Divisor(static_cast<uint32_t>(scale_cols(out)))};
-  const auto kernel = short_groups_kernel<kRecipe, kBy, kTiles>;
-  allow_shared_memory(kernel, bytes);
+  constexpr auto* kKernel = short_groups_kernel<kRecipe, kBy, kTiles>;
+  allow_shared_memory<kKernel>(bytes);
   const auto padding_blocks = static_cast<unsigned>(ceil_div(job.padding, threads));
-  kernel<<<job.span_blocks + padding_blocks, threads, bytes, s>>>(job);
+  kKernel<<<job.span_blocks + padding_blocks, threads, bytes, s>>>(job);
 }
 
 template <Recipe kRecipe>
 void launch(cudaStream_t s, const QuantizeJob& job) {
   constexpr int64_t kSmall = 1 << 20;  // elements that would leave most of a GPU without work
   const bool small = job.out.rows * job.out.cols < kSmall;
-  switch (rotate_by(job.rotation)) {
-    case RotateBy::kLanes:
-      return small ? launch<kRecipe, RotateBy::kLanes, 1>(s, job, 64)
-                   : launch<kRecipe, RotateBy::kLanes, 2>(s, job, 256);
-    case RotateBy::kBlock:
-      return launch<kRecipe, RotateBy::kBlock, kTilesBy<RotateBy::kBlock>>(
-          s, job, std::max(256, job.rotation.size / (kTilesBy<RotateBy::kBlock> * kTile)));
-    case RotateBy::kMatrix:
-      return launch<kRecipe, RotateBy::kMatrix, kTilesBy<RotateBy::kMatrix>>(s, job, 256);
-    default:
-      return small ? launch<kRecipe, RotateBy::kNothing, 1>(s, job, 64)
-                   : launch<kRecipe, RotateBy::kNothing, 2>(s, job, 256);
-  }
+  with_rotation(job.rotation, [&](auto constant) {
+    constexpr RotateBy kBy = constant();
+    if constexpr (kBy == RotateBy::kBlock) {
+      launch<kRecipe, kBy, kTilesBy<kBy>>(s, job, std::max(256, job.rotation.size / (kTilesBy<kBy> * kTile)));
+    } else if (kSeveralSpans<kBy> || !small) {
+      launch<kRecipe, kBy, kTilesBy<kBy>>(s, job, 256);
+    } else if constexpr (!kSeveralSpans<kBy>) {
+      launch<kRecipe, kBy, 1>(s, job, 64);
+    }
+  });
 }
 
 }  // namespace

@@ -11,12 +11,11 @@ namespace qutlass::cuda {
 __device__ inline float upper_bf16(uint32_t word) { return __uint_as_float(word & 0xFFFF0000u); }
 __device__ inline float lower_bf16(uint32_t word) { return __uint_as_float(word << 16); }
 
-// Whether all that the thread holds lies in the span, and rows of the span start at multiples of 16 bytes.
-template <int kTiles, typename Span>
-__device__ inline bool is_whole(const void* data, int32_t dtype, const Span& span) {
+// Whether tiles of the span are whole or not there, and start at multiples of 16 bytes.
+template <typename Span>
+__device__ inline bool has_whole_tiles(const void* data, int32_t dtype, const Span& span) {
   const int64_t bytes = span.base * (dtype == QUTLASS_F32 ? 4 : 2);
-  return held_position<kTiles, kTile>(kTiles - 1) + kTile <= span.elements &&
-         is_aligned<16>(static_cast<const char*>(data) + bytes);
+  return span.elements % kTile == 0 && is_aligned<16>(static_cast<const char*>(data) + bytes);
 }
 
 // The signs that elements of a tile get when they are read, in the order that suits words of two elements of
@@ -67,7 +66,7 @@ template <int kTiles, typename Span, typename Signs>
 __device__ inline void load_tiles(const void* data, int32_t dtype, const Span& span, const Signs& signs,
                                   float (&x)[kTiles][kTile]) {
   const auto position = [](int tile) { return held_position<kTiles, kTile>(tile); };
-  if (!is_whole<kTiles>(data, dtype, span)) {
+  if (!has_whole_tiles(data, dtype, span)) {
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
@@ -82,11 +81,12 @@ __device__ inline void load_tiles(const void* data, int32_t dtype, const Span& s
   } else if (dtype == QUTLASS_F32) {
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
+      const bool is_there = position(tile) < span.elements;
       const auto* from =
           reinterpret_cast<const float4*>(static_cast<const float*>(data) + span.offset(position(tile)));
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const float4 four = from[i];
+        const float4 four = is_there ? from[i] : float4{};
         x[tile][4 * i] = signs(tile).apply(four.x, 4 * i);
         x[tile][4 * i + 1] = signs(tile).apply(four.y, 4 * i + 1);
         x[tile][4 * i + 2] = signs(tile).apply(four.z, 4 * i + 2);
@@ -99,8 +99,9 @@ __device__ inline void load_tiles(const void* data, int32_t dtype, const Span& s
     for (int tile = 0; tile < kTiles; ++tile) {
       const auto* from =
           reinterpret_cast<const uint4*>(static_cast<const uint16_t*>(data) + span.offset(position(tile)));
-      words[tile][0] = from[0];
-      words[tile][1] = from[1];
+      const bool is_there = position(tile) < span.elements;
+      words[tile][0] = is_there ? from[0] : uint4{};
+      words[tile][1] = is_there ? from[1] : uint4{};
     }
     // The choice of the dtype is out of the loops over elements.
     const auto unpack_as = [&](int32_t known) {
