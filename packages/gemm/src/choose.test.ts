@@ -1,4 +1,3 @@
-import { onCpu, otherDevice } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { failure } from '../test/failure.js';
 import { best, type Candidate, candidates, chooseKernel, kernelList, predictSeconds } from './choose.js';
