@@ -2,16 +2,21 @@ import { Random } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { failure, memoryInUse } from '../test/failure.js';
 import {
+  clearTuning,
   explain,
   formatByName,
+  hardwareOf,
   loadBinding,
   matmul,
   type OperandA,
   type OperandB,
   type QuantizedTensor,
   quantize,
+  roofline,
   Tensor,
 } from './index.js';
+import { Problem } from './problem.js';
+import { recordTuning } from './tuning.js';
 
 const normals = (rows: number, cols: number, dtype: 'f32' | 'bf16' = 'f32') =>
   Tensor.from(new Random(rows).normals(rows * cols), { shape: [rows, cols], dtype });
@@ -25,7 +30,11 @@ describe('an explanation', () => {
     using w = normals(48, 256);
     using q = quantize(w, formatByName('nvfp4'));
     const explanation = explain(a, q);
-    expect(explanation.candidates.map(({ kernel }) => kernel)).toEqual(loadBinding().kernels());
+    expect(explanation.candidates.map(({ kernel }) => kernel)).toEqual(
+      loadBinding()
+        .kernels()
+        .filter(({ device }) => device === 'cpu'),
+    );
     for (const { kernel, refusal, predictedSeconds } of explanation.candidates) {
       if (!kernel.available) expect(refusal).toMatch(/requires/);
       else if (kernel.accumulator === 'i32') expect(refusal).toBe(INTEGER);
@@ -69,12 +78,15 @@ describe('an explanation', () => {
       return explanation
         .toString()
         .replaceAll(/^\*/gm, ' ')
-        .replaceAll(/predicted \d+\.\d us/g, 'predicted <time>')
+        .replaceAll(/\d+\.\d us/g, '<time>')
+        .replace(/^.*: at least/m, '<cpu>: at least')
+        .replace(/of \d+\.\d operations/, 'of <ridge> operations')
         .split('\n')
         .filter((line) => !line.includes('avx'));
     };
     expect(table(x, w)).toEqual([
       'f32[16, 64] x f32[32, 64] -> f32, 4.6 operations per byte',
+      '<cpu>: at least <time>, bound by memory (f32: 4.6 of <ridge> operations per byte)',
       `  cpu.i32.generic      ${INTEGER}`,
       '  cpu.f32.generic      predicted <time>',
       '  cpu.reference        predicted <time>',
@@ -83,10 +95,29 @@ describe('an explanation', () => {
     using b = quantize(w, formatByName('int4-g32'));
     expect(table(a, b)).toEqual([
       'int8-row[16, 64] x int4-g32[32, 64] -> bf16, 19.3 operations per byte',
+      '<cpu>: at least <time>, bound by memory (int8: 19.3 of <ridge> operations per byte)',
       '  cpu.i32.generic      predicted <time>',
       `  cpu.f32.generic      ${NOT_INTEGER}`,
       '  cpu.reference        predicted <time>',
     ]);
+  });
+
+  it('compares with the roofline of the hardware', () => {
+    using x = normals(16, 64);
+    const { roofline: limit, hardware, precision, operations, bytes } = explain(x, x);
+    expect(hardware).toBe(hardwareOf(x.device));
+    expect(precision).toEqual({ precision: 'f32', native: true, products: 1 });
+    expect(limit).toEqual(roofline(hardware, { operations, bytes, precision: 'f32' }));
+  });
+
+  it('shows measured times', () => {
+    using x = normals(16, 64);
+    const { key } = new Problem(x, x, {});
+    recordTuning(x.device, { [key]: { 'cpu.reference': 12.34e-6 } });
+    const explanation = explain(x, x);
+    clearTuning(x.device);
+    expect(explanation.chosen).toBe('cpu.reference');
+    expect(explanation.toString()).toMatch(/^\* cpu\.reference {8}predicted \d+\.\d us, measured 12\.3 us$/m);
   });
 
   it('marks the chosen kernel', () => {
