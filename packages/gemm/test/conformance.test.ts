@@ -6,11 +6,7 @@ import { attempt, denseValues, GOLDEN_FORMATS, goldenOperand, KERNELS } from './
 // One suite over every kernel that the device has: a kernel refuses a problem as unsupported, or its result is within
 // the bound of the contract for its accumulator.
 
-<<<<<<< HEAD
-/** Runs all kernels; returns the accumulators of those that accepted the problem and run unasked. */
-=======
-/** Runs all kernels; returns what those that accepted the problem sum in. */
->>>>>>> wt-tests
+/** Runs all kernels; returns what those that accepted the problem and run unasked sum in. */
 async function conform(
   a: OperandA,
   b: OperandB,
