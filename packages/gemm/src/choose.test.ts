@@ -1,5 +1,7 @@
+import { otherDevice } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { failure } from '../test/failure.js';
+import { NAMES } from '../test/kernels.js';
 import { best, type Candidate, candidates, chooseKernel, kernelList } from './choose.js';
 import { hardwareOf } from './hardware.js';
 import { clearTuning, Device, formatByName, matmul, predictSeconds, quantize, Tensor } from './index.js';
@@ -29,14 +31,14 @@ describe('a kernel asked for by name', () => {
 
   it('has to support the problem', () => {
     using x = ones(2, 32);
-    expect(failure(() => matmul(x, x, { kernel: 'cpu.i32.generic' }))).toBe(
+    expect(failure(() => matmul(x, x, { kernel: NAMES.integer }))).toBe(
       'QUTLASS_E_UNSUPPORTED a and b: this kernel multiplies int8 and int4 matrices',
     );
     using q = quantize(x, formatByName('int8'));
-    expect(failure(() => matmul(x, q, { kernel: 'cpu.i32.generic' }))).toBe(
+    expect(failure(() => matmul(x, q, { kernel: NAMES.integer }))).toBe(
       'QUTLASS_E_UNSUPPORTED a and b: this kernel multiplies int8 and int4 matrices',
     );
-    expect(failure(() => matmul(q, q, { kernel: 'cpu.f32.generic' }))).toBe(
+    expect(failure(() => matmul(q, q, { kernel: NAMES.dense }))).toBe(
       'QUTLASS_E_UNSUPPORTED a and b: int8 and int4 matrices are multiplied by kernels with integer accumulators',
     );
   });
@@ -45,15 +47,15 @@ describe('a kernel asked for by name', () => {
     // (1 + 2^-12)^2 - 1 keeps its last bit only in sums of doubles.
     using x = Tensor.from([1 + 2 ** -12], { shape: [1, 1] });
     using bias = Tensor.from([-1], { shape: [1] });
-    using reference = matmul(x, x, { bias, kernel: 'cpu.reference' });
+    using reference = matmul(x, x, { bias, kernel: NAMES.reference });
     expect([...(await reference.toFloat32Array())]).toEqual([2 ** -11 + 2 ** -24]);
-    using generic = matmul(x, x, { bias, kernel: 'cpu.f32.generic' });
+    using generic = matmul(x, x, { bias, kernel: NAMES.dense });
     expect([...(await generic.toFloat32Array())]).toEqual([2 ** -11]);
   });
 });
 
 describe('the choice', () => {
-  const [first, second] = [kernel('cpu.f32.generic'), kernel('cpu.reference')];
+  const [first, second] = [kernel(NAMES.dense), kernel(NAMES.reference)];
 
   it('is by prediction; the order of the registry decides between equals', () => {
     const list = (a?: number, b?: number): Candidate[] => [
@@ -108,7 +110,7 @@ describe('of one B and the same M', () => {
     const { device } = a;
     const problem = new Problem(a, a, {});
     const predicted = chooseKernel(problem, out);
-    const { index, name } = kernel('cpu.reference');
+    const { index, name } = kernel(NAMES.reference);
     expect(predicted).not.toBe(index);
     recordTuning(device, { [problem.key]: { [name]: 1e-9 } });
     expect(chooseKernel(problem, out)).toBe(index);
@@ -131,7 +133,7 @@ it('candidates are predicted on the hardware of their device', () => {
 });
 
 it('the chosen kernel is that of the smallest prediction, on every device', () => {
-  for (const device of [Device.open('cpu'), Device.open('cpu', { threads: 1 })]) {
+  for (const device of [Device.default, otherDevice(Device)]) {
     for (const m of [1, 6, 64]) {
       using a = Tensor.zeros([m, 64], 'f32', device);
       using b = Tensor.zeros([48, 64], 'f32', device);
@@ -139,7 +141,7 @@ it('the chosen kernel is that of the smallest prediction, on every device', () =
       const problem = new Problem(a, b, {});
       const list = candidates(problem, out);
       expect(list.map((candidate) => candidate.kernel)).toEqual(
-        kernelList().filter(({ device }) => device === 'cpu'),
+        kernelList().filter((kernel) => kernel.device === device.kind),
       );
       const winner = best(list)?.kernel.index;
       // The second time it is remembered.
