@@ -175,8 +175,7 @@ QUTLASS_API qutlass_status qutlass_device_open(const char* name, int32_t threads
 /* Waits for all streams, then frees everything that belongs to the device. */
 QUTLASS_API void qutlass_device_close(qutlass_device* device);
 QUTLASS_API qutlass_status qutlass_device_get_info(const qutlass_device* device, qutlass_device_info* info);
-QUTLASS_API qutlass_status qutlass_memory_get_stats(const qutlass_device* device,
-                                                    qutlass_memory_stats* stats);
+QUTLASS_API qutlass_status qutlass_memory_get_stats(qutlass_device* device, qutlass_memory_stats* stats);
 /* Returns cached, unused memory to the system. */
 QUTLASS_API qutlass_status qutlass_memory_trim(qutlass_device* device);
 /* 64-byte aligned, uninitialized. A size of 0 is an error. */
