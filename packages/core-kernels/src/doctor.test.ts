@@ -39,7 +39,13 @@ it('lists every kernel, the reference among them', () => {
   for (const kernel of kernels) {
     expect(kernel.available).toBe(kernel.requiresIsa === '' || kernel.requiresIsa === isa);
     expect(kernel.tile.every((n) => Number.isInteger(n) && n > 0)).toBe(true);
-    expect(kernel.peakGops).toBeGreaterThan(0);
+    for (const fraction of [kernel.peakFraction, kernel.bandwidthFraction]) {
+      expect(fraction).toBeGreaterThan(0);
+      expect(fraction).toBeLessThanOrEqual(1);
+    }
+    expect(kernel.precision).toMatch(/^(f32|f16|bf16|fp8|int8)$/);
+    expect(kernel.decodePerClock).toBeGreaterThanOrEqual(0);
+    expect(kernel.maxM).toBeGreaterThanOrEqual(0);
   }
 });
 

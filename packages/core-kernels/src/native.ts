@@ -56,15 +56,25 @@ export interface KernelInfo {
   /** Stable: `cpu.reference`, `cpu.f32.avx2`, ... */
   readonly name: string;
   readonly device: string;
-  /** The instruction set that it needs, or an empty string. */
+  /** The instruction set that it needs, or an empty string; also a library that it needs beside. */
   readonly requiresIsa: string;
-  /** What sums are kept in: `f64`, `f32` or `i32`. */
+  /** What sums are kept in: `f64`, `f32`, `i32`, or `f22` of Hopper's fp8 tensor cores. */
   readonly accumulator: string;
   readonly tile: readonly [m: number, n: number, k: number];
   /** Whether this machine can run it. */
   readonly available: boolean;
-  /** Rough operations per second and thread, in units of 1e9. */
-  readonly peakGops: number;
+  /** Roughly what large products reach of the peak rate of the device in `precision`. */
+  readonly peakFraction: number;
+  /** What the units multiply: `f32`, `bf16`, `int8`, ... */
+  readonly precision: string;
+  /** Codes decoded per clock by a multiprocessor or CPU thread; 0 if that is included in `peakFraction`. */
+  readonly decodePerClock: number;
+  /** Roughly what large products reach of the bandwidth of the memory. */
+  readonly bandwidthFraction: number;
+  /** The largest M that the kernel takes, all of it in one tile; 0 for any. */
+  readonly maxM: number;
+  /** Whether it runs only when asked for by name, since it is less precise than others. */
+  readonly onRequest: boolean;
 }
 
 type Operand = TensorHandle | QuantizedHandle;

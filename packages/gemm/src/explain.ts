@@ -1,40 +1,72 @@
 import { type FloatDType, Tensor } from '@qutlass/core-kernels';
 import type { Format, FormatKind, QuantizedTensor } from '@qutlass/quant';
 import { best, type Candidate, candidates } from './choose.js';
+import { type Hardware, hardwareOf } from './hardware.js';
 import type { OperandA, OperandB, PartnerOf, Weight } from './pairs.js';
+import { type PairPrecision, precisionOf } from './precision.js';
 import { type MatmulOptions, Problem } from './problem.js';
+import { type Roofline, roofline } from './roofline.js';
 
 /** What {@link matmul} would do with a problem, and why. */
 export class Explanation {
   /** `bf16[16, 4096] x nvfp4[4096, 4096] -> bf16` */
   readonly problem: string;
+  readonly hardware: Hardware;
   readonly operations: number;
   /** Bytes that have to be moved at least. */
   readonly bytes: number;
+  /** The fastest precision that the hardware has for the operands. */
+  readonly precision: PairPrecision;
+  /** The least time that the hardware allows in that precision. */
+  readonly roofline: Roofline;
   readonly candidates: readonly Candidate[];
   /** The kernel that runs; undefined if none can. */
   readonly chosen: string | undefined;
 
   /** @internal Use {@link explain}. */
   constructor(problem: Problem, list: readonly Candidate[]) {
+    const { operations, bytes, a, b } = problem;
     this.problem = problem.toString();
-    this.operations = problem.operations;
-    this.bytes = problem.bytes;
+    this.hardware = hardwareOf(problem.device);
+    this.operations = operations;
+    this.bytes = bytes;
+    this.precision = precisionOf(a, b, this.hardware.architecture);
+    this.roofline = roofline(this.hardware, {
+      operations: operations * this.precision.products,
+      bytes,
+      precision: this.precision.precision,
+    });
     this.candidates = list;
     this.chosen = best(list)?.kernel.name;
   }
 
   toString(): string {
-    const intensity = (this.operations / this.bytes).toFixed(1);
-    const lines = this.candidates.map(({ kernel, refusal, predictedSeconds = 0 }) => {
-      const mark = kernel.name === this.chosen ? '*' : ' ';
-      return `${mark} ${kernel.name.padEnd(20)} ${refusal ?? `predicted ${(predictedSeconds * 1e6).toFixed(1)} us`}`;
+    const { intensity, ridge, seconds, bound } = this.roofline;
+    const lines = this.candidates.map((candidate) => {
+      const mark = candidate.kernel.name === this.chosen ? '*' : ' ';
+      return `${mark} ${candidate.kernel.name.padEnd(20)} ${candidate.refusal ?? timesText(candidate)}`;
     });
-    return [`${this.problem}, ${intensity} operations per byte`, ...lines].join('\n');
+    return [
+      `${this.problem}, ${(this.operations / this.bytes).toFixed(1)} operations per byte`,
+      `${this.hardware.name}: at least ${microseconds(seconds)}, bound by ${bound} ` +
+        `(${this.precision.precision}: ${intensity.toFixed(1)} of ${ridge.toFixed(1)} operations per byte)`,
+      ...lines,
+    ].join('\n');
   }
 }
 
-/** The kernels that could multiply these operands, the one chosen, predictions, and why others were refused. */
+function timesText({ predictedSeconds = 0, measuredSeconds }: Candidate): string {
+  const predicted = `predicted ${microseconds(predictedSeconds)}`;
+  return measuredSeconds === undefined
+    ? predicted
+    : `${predicted}, measured ${microseconds(measuredSeconds)}`;
+}
+
+function microseconds(seconds: number): string {
+  return `${(seconds * 1e6).toFixed(1)} us`;
+}
+
+/** The kernels that could multiply these operands, the one chosen, times, and why others were refused. */
 export function explain(
   a: Tensor<FloatDType>,
   b: Tensor<FloatDType> | Weight,

@@ -2,6 +2,7 @@
 // here too, so one import is enough.
 
 export * from '@qutlass/quant';
+export { ARCHITECTURES, type Architecture, type Precision, RATES, type Rates } from './architecture.js';
 export type { Candidate } from './choose.js';
 export {
   type BlockScaledProduct,
@@ -13,7 +14,9 @@ export {
   matmulNvf4Bf16Tn,
 } from './compat.js';
 export { Explanation, explain } from './explain.js';
+export { HARDWARE, type Hardware, hardwareFrom, hardwareOf } from './hardware.js';
 export { matmul } from './matmul.js';
+export { predictSeconds, type Workload } from './model.js';
 export {
   FORMAT_PAIRS,
   type FormatPairs,
@@ -22,5 +25,22 @@ export {
   type PartnerOf,
   type Weight,
 } from './pairs.js';
+export {
+  type OperandKind,
+  PRECISION_MATRIX,
+  type PairPrecision,
+  type PrecisionRow,
+  precisionOf,
+  precisionTable,
+} from './precision.js';
 export { PreparedWeight, prepare } from './prepare.js';
 export type { MatmulOptions } from './problem.js';
+export { type Roofline, roofline, type Work } from './roofline.js';
+export {
+  type TunedProblem,
+  type TuneOptions,
+  type TuneProblem,
+  type TuneProgress,
+  tune,
+} from './tune.js';
+export { clearTuning, loadTuning, saveTuning } from './tuning.js';

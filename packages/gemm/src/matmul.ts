@@ -27,9 +27,7 @@ export function matmul(a: OperandA, b: OperandB, options: MatmulOptions = {}): T
   const problem = new Problem(a, b, options);
   const out = Tensor.empty(problem.outShape, problem.outDType, a.device);
   try {
-    using flat = problem.outShape.length === 2 ? undefined : out.reshape([problem.m, problem.n]);
-    const target = flat ?? out;
-    problem.run(chooseKernel(problem, target, options.kernel), target);
+    problem.run(chooseKernel(problem, out, options.kernel), out);
     return out;
   } catch (error) {
     out.dispose();

@@ -1,17 +1,19 @@
 import {
   type Device,
+  DTYPES,
   type FloatDType,
   invalidArgument,
   isFloatDType,
   loadBinding,
-  type MatmulProblem,
   type RotationHandle,
   requireSameDevice,
   shapeText,
   Tensor,
 } from '@qutlass/core-kernels';
 import { type Format, QuantizedTensor, type Rotation } from '@qutlass/quant';
+import type { Workload } from './model.js';
 import { FORMAT_PAIRS, type OperandA, type OperandB } from './pairs.js';
+import type { OperandKind } from './precision.js';
 import { PreparedWeight } from './prepare.js';
 
 export interface MatmulOptions<D extends FloatDType = FloatDType> {
@@ -25,81 +27,94 @@ export interface MatmulOptions<D extends FloatDType = FloatDType> {
   kernel?: string;
 }
 
-/** A checked matrix multiplication, out[M, N] = alpha * A[M, K] B[N, K]^T + bias[N], as the kernels see it. */
-export class Problem {
+/**
+ * A checked matrix multiplication, out[M, N] = alpha * A[M, K] B[N, K]^T + bias[N], as the kernels see it. Made for every
+ * product, so what only a choice of kernel needs is worked out when asked for.
+ */
+export class Problem implements Workload {
   readonly m: number;
   readonly n: number;
   readonly k: number;
   readonly outDType: FloatDType;
-  /** Leading dimensions of A and N: the shape of the result. */
-  readonly outShape: readonly number[];
-  /** Equal for problems that choose the same kernel of a device. */
-  readonly key: string;
-  readonly #a: OperandA;
-  readonly #b: Tensor<FloatDType> | QuantizedTensor;
+  /** A prepared weight stands here as what it holds. */
+  readonly operandA: OperandA;
+  readonly operandB: Tensor<FloatDType> | QuantizedTensor;
   readonly #aRotation: RotationHandle | null;
-  readonly #options: MatmulOptions;
+  readonly #bias: Tensor<FloatDType> | undefined;
   readonly #alpha: number;
+  readonly #alphaTensor: Tensor<'f32'> | undefined;
 
   /** @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`, `QUTLASS_E_FORMAT`, `QUTLASS_E_ARGUMENT` */
   constructor(a: OperandA, operandB: OperandB, options: MatmulOptions) {
     const b = operandB instanceof PreparedWeight ? operandB.weight : operandB;
     const { alpha = 1, bias } = options;
-    requireSameDevice(a, b, bias, alpha instanceof Tensor ? alpha : undefined);
+    const alphaTensor = alpha instanceof Tensor ? alpha : undefined;
+    requireSameDevice(a, b, bias, alphaTensor);
     requirePair(a, b);
     const aShape = a.shape;
-    const [n, k, ...rest] = b.shape;
-    if (n === undefined || k === undefined || rest.length > 0) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'b', 'a matrix [N, K]', shapeText(b.shape));
+    const bShape = b.shape;
+    const n = bShape[0];
+    const k = bShape[1];
+    if (n === undefined || k === undefined || bShape.length > 2) {
+      throw invalidArgument('QUTLASS_E_SHAPE', 'b', 'a matrix [N, K]', shapeText(bShape));
     }
-    if (aShape.length < 2 || aShape.at(-1) !== k) {
+    const last = aShape.length - 1;
+    if (last < 1 || aShape[last] !== k) {
       throw invalidArgument(
         'QUTLASS_E_SHAPE',
         'a',
-        `shape [.., ${k}] as b [N, K] = ${shapeText(b.shape)}`,
+        `shape [.., ${k}] as b [N, K] = ${shapeText(bShape)}`,
         shapeText(aShape),
       );
     }
-    if (bias && (bias.rank !== 1 || bias.size !== n)) {
+    if (bias && (bias.rank !== 1 || bias.shape[0] !== n)) {
       throw invalidArgument('QUTLASS_E_SHAPE', 'bias', `shape [${n}]`, shapeText(bias.shape));
     }
-    if (alpha instanceof Tensor && alpha.size !== 1) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'alpha', 'one value', shapeText(alpha.shape));
+    if (alphaTensor && alphaTensor.size !== 1) {
+      throw invalidArgument('QUTLASS_E_SHAPE', 'alpha', 'one value', shapeText(alphaTensor.shape));
     }
-    if (alpha instanceof Tensor && alpha.dtype !== 'f32') {
-      throw invalidArgument('QUTLASS_E_DTYPE', 'alpha', 'f32', alpha.dtype);
+    if (alphaTensor && alphaTensor.dtype !== 'f32') {
+      throw invalidArgument('QUTLASS_E_DTYPE', 'alpha', 'f32', alphaTensor.dtype);
     }
-    this.n = n;
-    this.k = k;
-    this.m = aShape.reduce((x, y) => x * y, 1) / k;
     this.outDType = options.outDType ?? (a instanceof Tensor ? a.dtype : 'bf16');
     if (!isFloatDType(this.outDType)) {
       throw invalidArgument('QUTLASS_E_DTYPE', 'outDType', 'f32, bf16 or f16', String(this.outDType));
     }
-    this.outShape = [...aShape.slice(0, -1), n];
+    let m = 1;
+    for (let i = 0; i < last; ++i) m *= aShape[i]!;
+    this.m = m;
+    this.n = n;
+    this.k = k;
+    this.operandA = a;
+    this.operandB = b;
+    this.#bias = bias;
     const rotation = b instanceof QuantizedTensor ? b.rotation : undefined;
-    const rotateA = a instanceof Tensor ? rotation : undefined;
-    this.#a = a;
-    this.#b = b;
-    this.#aRotation = rotateA?.native(a.device) ?? null;
-    this.#options = options;
+    this.#aRotation = rotation && a instanceof Tensor ? rotation.native(a.device) : null;
     // Both operands are rotated by H, so the product carries H H^T, the identity but for its gain.
-    this.#alpha = (alpha instanceof Tensor ? 1 : alpha) / (rotation?.gain ?? 1);
-    this.key = [
-      operandKey(a),
-      operandKey(b),
-      rotateA ? `rotated${rotateA.size}` : '',
-      this.m,
-      n,
-      k,
-      this.outDType,
-    ].join('/');
+    this.#alpha = (typeof alpha === 'number' ? alpha : 1) / (rotation?.gain ?? 1);
+    this.#alphaTensor = alphaTensor;
+  }
+
+  /** Leading dimensions of A and N: the shape of the result. */
+  get outShape(): readonly number[] {
+    const { shape } = this.operandA;
+    return shape.length === 2 ? [this.m, this.n] : [...shape.slice(0, -1), this.n];
+  }
+
+  /** What A holds. */
+  get a(): OperandKind {
+    return kindOf(this.operandA);
+  }
+
+  /** What B holds. */
+  get b(): OperandKind {
+    return kindOf(this.operandB);
   }
 
   /** Bytes that a kernel has to move at least. */
   get bytes(): number {
-    const out = this.m * this.n * (this.outDType === 'f32' ? 4 : 2);
-    return this.#a.byteLength + this.#b.byteLength + out;
+    const out = this.m * this.n * DTYPES[this.outDType].bytes;
+    return this.operandA.byteLength + this.operandB.byteLength + out;
   }
 
   /** Additions and multiplications. */
@@ -108,69 +123,104 @@ export class Problem {
   }
 
   get device(): Device {
-    return this.#a.device;
+    return this.operandA.device;
+  }
+
+  /** Equal for problems that choose the same kernel of a device. Part of the tuning cache, so it stays as it is. */
+  get key(): string {
+    const rotated = this.#aRotation ? ` rotated ${(this.operandB as QuantizedTensor).rotation?.size}` : '';
+    const extents = `[${this.m}, ${this.n}, ${this.k}]`;
+    return `${operandKey(this.operandA)} x ${operandKey(this.operandB)}${rotated} -> ${this.outDType} ${extents}`;
+  }
+
+  /** As {@link key}, among problems with this very B: a number that costs nothing to make. */
+  get variant(): number {
+    const a = this.operandA;
+    const kind = a instanceof Tensor ? DTYPES[a.dtype].id : 3 + quantizedId(a);
+    // Three float dtypes; quantizedId() counts up from 0.
+    return (kind * 3 + DTYPES[this.outDType].id) * 2 ** 31 + this.m;
   }
 
   /** Why the kernel cannot run this problem, or null. The data are not read. */
   refusal(kernel: number, out: Tensor<FloatDType>): Error | null {
-    return this.#withArguments(out, (problem) => loadBinding().matmulSupported(kernel, ...problem));
+    return loadBinding().matmulSupported(
+      kernel,
+      this.operandA.handle,
+      this.operandB.handle,
+      this.#aRotation,
+      this.#alpha,
+      this.#alphaTensor?.handle ?? null,
+      this.#bias?.handle ?? null,
+      out.handle,
+    );
   }
 
   /** Enqueues the kernel. */
   run(kernel: number, out: Tensor<FloatDType>): void {
-    const stream = this.device.stream.handle;
-    this.#withArguments(out, (problem) => loadBinding().matmul(stream, kernel, ...problem));
+    loadBinding().matmul(
+      this.device.stream.handle,
+      kernel,
+      this.operandA.handle,
+      this.operandB.handle,
+      this.#aRotation,
+      this.#alpha,
+      this.#alphaTensor?.handle ?? null,
+      this.#bias?.handle ?? null,
+      out.handle,
+    );
   }
 
   /** `bf16[16, 4096] x nvfp4[4096, 4096] -> bf16` */
   toString(): string {
     const text = (x: OperandA) => `${x instanceof Tensor ? x.dtype : x.format.name}${shapeText(x.shape)}`;
-    return `${text(this.#a)} x ${text(this.#b)} -> ${this.outDType}`;
-  }
-
-  #withArguments<T>(out: Tensor<FloatDType>, body: (problem: MatmulProblem) => T): T {
-    const { alpha, bias } = this.#options;
-    const a = this.#a;
-    // The kernels take matrices; a view of a tensor of higher rank costs no copy.
-    using matrix = a instanceof Tensor && a.rank !== 2 ? a.reshape([this.m, this.k]) : undefined;
-    return body([
-      (matrix ?? a).handle,
-      this.#b.handle,
-      this.#aRotation,
-      this.#alpha,
-      alpha instanceof Tensor ? alpha.handle : null,
-      bias?.handle ?? null,
-      out.handle,
-    ]);
+    return `${text(this.operandA)} x ${text(this.operandB)} -> ${this.outDType}`;
   }
 }
 
+function kindOf(operand: OperandA): OperandKind {
+  return operand instanceof Tensor ? operand.dtype : operand.format.kind;
+}
+
+/** `bf16`, or a format, and the layout of its scales unless that is `row`. */
 function operandKey(operand: OperandA): string {
-  return operand instanceof Tensor ? operand.dtype : `${operand.format.name}:${operand.scaleLayout}`;
+  if (operand instanceof Tensor) return operand.dtype;
+  const { format, scaleLayout } = operand;
+  return scaleLayout === 'row' ? format.name : `${format.name}:${scaleLayout}`;
+}
+
+const quantizedIds = new Map<string, number>();
+
+/** A small number for each format and layout. */
+function quantizedId({ format, scaleLayout }: QuantizedTensor): number {
+  let id = quantizedIds.get(format.name);
+  if (id === undefined) {
+    id = quantizedIds.size;
+    quantizedIds.set(format.name, id);
+  }
+  return id * 2 + Number(scaleLayout === 'blocked128x4');
 }
 
 function requirePair(a: OperandA, b: Tensor<FloatDType> | QuantizedTensor): void {
-  for (const [name, operand] of [
-    ['a', a],
-    ['b', b],
-  ] as const) {
-    if (operand instanceof Tensor && !isFloatDType(operand.dtype)) {
-      throw invalidArgument(
-        'QUTLASS_E_DTYPE',
-        name,
-        'f32, bf16 or f16, or a quantized tensor',
-        operand.dtype,
-      );
-    }
-  }
+  requireFloat('a', a);
+  requireFloat('b', b);
   if (a instanceof Tensor) return;
   const partners: readonly string[] = FORMAT_PAIRS[a.format.kind];
-  const kind = b instanceof Tensor ? b.dtype : b.format.kind;
+  const kind = kindOf(b);
   if (!partners.includes(kind)) {
     const expected = partners.length ? partners.join(' or ') : 'a dense a: this format is for weights only';
     throw invalidArgument('QUTLASS_E_FORMAT', `b of a product with ${a.format.kind}`, expected, kind);
   }
   requireSameRotation(a.rotation, (b as QuantizedTensor<Format>).rotation);
+}
+
+function requireFloat(name: string, operand: OperandA): void {
+  if (!(operand instanceof Tensor) || isFloatDType(operand.dtype)) return;
+  throw invalidArgument(
+    'QUTLASS_E_DTYPE',
+    name,
+    'f32, bf16 or f16, or a quantized tensor',
+    (operand as Tensor).dtype,
+  );
 }
 
 function requireSameRotation(a: Rotation | undefined, b: Rotation | undefined): void {

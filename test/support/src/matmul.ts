@@ -38,7 +38,12 @@ export function referenceMatmul(
 }
 
 /** c of the contract by what a kernel sums in; integers and doubles have no error but that of the test's own float64. */
-const ACCUMULATOR: Readonly<Record<string, number>> = { f32: 2 ** -16, f64: 2 ** -40, i32: 2 ** -40 };
+const ACCUMULATOR: Readonly<Record<string, number>> = {
+  f22: 2 ** -11,
+  f32: 2 ** -16,
+  f64: 2 ** -40,
+  i32: 2 ** -40,
+};
 /** One step of the output relative to its value, and the smallest step. */
 const OUTPUT = {
   f32: { relative: 2 ** -23, absolute: 2 ** -149 },

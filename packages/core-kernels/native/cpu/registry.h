@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "device.h"
 #include "qutlass.h"
@@ -16,11 +17,13 @@ struct Kernel {
   void (*run)(Context& context, const qutlass_matmul_problem& problem);
   // On other devices: enqueues a valid, supported problem.
   void (*enqueue)(qutlass_stream& stream, const qutlass_matmul_problem& problem) = nullptr;
+  // Why this machine lacks what the kernel needs beside its instruction set; empty, or null, if it does not.
+  std::string (*absence)() = nullptr;
 };
 
 // The kernels for CUDA devices; none in a build without nvcc.
 std::span<const Kernel> cuda_kernels();
-// Whether this machine has a GPU that the kernel can run on.
+// Whether this machine has a GPU with the instruction set of the kernel.
 bool is_cuda_kernel_available(const Kernel& kernel);
 
 }  // namespace qutlass

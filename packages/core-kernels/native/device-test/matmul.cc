@@ -412,12 +412,13 @@ Truth truth(const Case& c) {
   return t;
 }
 
-double worst_ratio[3] = {};  // used up of the bound: f32, i32, f64
+double worst_ratio[2] = {};  // used up of the bound: f32, f22
 
 std::string within(const Case& c, const Truth& t, const Bytes& out, const std::string& accumulator) {
-  // Second term: 2^-16 for float accumulators; the truth itself is rounded, and bias cancels against sums.
-  const int kind = accumulator == "f32" ? 0 : accumulator == "i32" ? 1 : 2;
-  const double scale = kind == 0 ? 0x1p-16 : 0x1p-44;
+  // Second term: 2^-16 for float accumulators, 2^-11 for those of fp8 tensor cores; the truth itself is
+  // rounded, and bias cancels against sums.
+  const int kind = accumulator == "f32" ? 0 : accumulator == "f22" ? 1 : 2;
+  const double scale = kind == 0 ? 0x1p-16 : kind == 1 ? 0x1p-11 : 0x1p-44;
   // A subnormal step of the output, and its largest number.
   const double step = c.out_dtype == QUTLASS_F16 ? 0x1p-25 : 0x1p-134;
   const double top = c.out_dtype == QUTLASS_F16 ? 65504 : 3e38;
@@ -438,7 +439,7 @@ std::string within(const Case& c, const Truth& t, const Bytes& out, const std::s
     if (std::fabs(want) > top * 0.99) continue;
     const double bound = 0x1p-8 * std::fabs(want) + scale * t.magnitude[i] + step;
     // The float32 output shows how much of the second term is used.
-    if (c.out_dtype == QUTLASS_F32 && t.magnitude[i] > 0 && kind == 0) {
+    if (c.out_dtype == QUTLASS_F32 && t.magnitude[i] > 0 && kind < 2) {
       worst_ratio[kind] =
           std::max(worst_ratio[kind], (std::fabs(got - want) - 0x1p-23 * std::fabs(want)) / t.magnitude[i]);
     }
@@ -956,9 +957,9 @@ int main(int argc, char** argv) {
   for (int i = 0; i < qutlass_kernel_count(); ++i) {
     qutlass_kernel_info info;
     must(qutlass_kernel_get_info(i, &info), "kernel_get_info");
-    std::printf("%-16s %-5s %-6s %-4s tile %d x %d x %d, %g Gop/s each, available %d\n", info.name,
+    std::printf("%-16s %-5s %-6s %-4s tile %d x %d x %d, %g of %s peak, available %d\n", info.name,
                 info.device, info.requires_isa, info.accumulator, info.tile_m, info.tile_n, info.tile_k,
-                info.peak_gops, info.available);
+                info.peak_fraction, info.precision, info.available);
     kernels.push_back(info);
   }
   golden(argv[1]);
@@ -969,8 +970,10 @@ int main(int argc, char** argv) {
   const int count = argc > 3 ? std::atoi(argv[3]) : 6;
   if (has_gpu && count >= 4) large();
   random_problems(count);
-  std::printf("float32 kernels used up to 2^%.1f of sum |A||W| (allowed: 2^-16 and 2^-8 |D*|)\n",
-              std::log2(worst_ratio[0] + 1e-30));
+  for (const int kind : {0, 1}) {
+    std::printf("%s kernels used up to 2^%.1f of sum |A||W| (allowed: 2^-%d and 2^-8 |D*|)\n",
+                kind == 0 ? "f32" : "f22", std::log2(worst_ratio[kind] + 1e-30), kind == 0 ? 16 : 11);
+  }
   std::printf("matmul: %d passed, %d failed\n", passed, failed);
   return failed ? 1 : 0;
 }

@@ -325,11 +325,17 @@ typedef struct qutlass_matmul_problem {
 typedef struct qutlass_kernel_info {
   char name[64];         /* stable: "cpu.reference", "cpu.f32.avx2", ... */
   char device[16];       /* "cpu" or "cuda" */
-  char requires_isa[32]; /* "", "avx2", ..., or the CUDA architecture */
-  char accumulator[16];  /* "f64", "f32", "i32" */
+  char requires_isa[32]; /* "", "avx2", ..., or the oldest CUDA architecture; and a library beside it */
+  char accumulator[16];  /* "f64", "f32", "i32"; "f22": the 22 bits of fp8 tensor cores */
   int32_t tile_m, tile_n, tile_k;
   int32_t available; /* on this machine */
-  double peak_gops;  /* rough operations per second and thread in units of 1e9, for the analytic model */
+  /* For the analytic model, rough; the fractions are what large products reach. */
+  double peak_fraction;      /* of the peak rate of the device in `precision` */
+  char precision[8];         /* what the units multiply: "f32", "bf16", "fp8", "int8" */
+  double decode_per_clock;   /* codes, by a multiprocessor or CPU thread; 0: included in peak_fraction */
+  double bandwidth_fraction; /* of the bandwidth of the memory */
+  int32_t max_m;             /* the largest M that the kernel takes, all in one tile; 0 for any */
+  int32_t on_request;        /* 1: never chosen unasked, only by name */
 } qutlass_kernel_info;
 
 QUTLASS_API int32_t qutlass_kernel_count(void);

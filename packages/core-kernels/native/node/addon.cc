@@ -338,13 +338,21 @@ Napi::Value rotation_create(const Napi::CallbackInfo& info) {
   return wrap(info.Env(), new RotationHandle(rotation));
 }
 
+// A tensor of higher rank as the matrix of its last dimension.
+qutlass_tensor matrix_of(const qutlass_tensor& tensor) {
+  if (tensor.rank <= 2) return tensor;
+  int64_t rows = 1;
+  for (int32_t i = 0; i + 1 < tensor.rank; ++i) rows *= tensor.shape[i];
+  return {tensor.data, tensor.dtype, 2, {rows, tensor.shape[tensor.rank - 1]}};
+}
+
 qutlass_operand operand(const Napi::CallbackInfo& info, size_t index) {
   qutlass_operand out{};
   if (const auto* quantized = unwrap<QuantizedHandle>(info[index])) {
     out.is_quantized = 1;
     out.quantized = quantized->quantized;
   } else if (const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index)) {
-    out.dense = *tensor;
+    out.dense = matrix_of(*tensor);
   }
   return out;
 }
@@ -359,7 +367,7 @@ qutlass_matmul_problem problem_of(const Napi::CallbackInfo& info, size_t first) 
   problem.alpha = Argument<float>::get(info, first + 3);
   problem.alpha_pointer = static_cast<const float*>(data_of(info, first + 4));
   if (const auto* bias = Argument<const qutlass_tensor*>::get(info, first + 5)) problem.bias = *bias;
-  if (const auto* out = Argument<const qutlass_tensor*>::get(info, first + 6)) problem.out = *out;
+  if (const auto* out = Argument<const qutlass_tensor*>::get(info, first + 6)) problem.out = matrix_of(*out);
   return problem;
 }
 
@@ -397,7 +405,12 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
     tile.Set(2u, kernel.tile_k);
     object.Set("tile", tile);
     object.Set("available", kernel.available != 0);
-    object.Set("peakGops", kernel.peak_gops);
+    object.Set("peakFraction", kernel.peak_fraction);
+    object.Set("precision", kernel.precision);
+    object.Set("decodePerClock", kernel.decode_per_clock);
+    object.Set("bandwidthFraction", kernel.bandwidth_fraction);
+    object.Set("maxM", kernel.max_m);
+    object.Set("onRequest", kernel.on_request != 0);
     list.Set(static_cast<uint32_t>(i), object);
   }
   return list;

@@ -66,20 +66,29 @@ Problem view(const qutlass_matmul_problem& problem) {
   view.m = view.a.rows;
   view.n = view.b.rows;
   view.k = view.a.cols;
-  Epilogue& end = view.epilogue;
-  end.out = problem.out.data;
-  end.bias = problem.bias.data;
-  end.alpha_pointer = problem.alpha_pointer;
-  end.a_global_scale = view.a.global_scale;
-  end.b_global_scale = view.b.global_scale;
-  end.alpha = static_cast<double>(problem.alpha);
-  end.out_dtype = problem.out.dtype;
-  end.bias_dtype = problem.bias.dtype;
-  end.cols = view.n;
+  view.epilogue = epilogue_of(problem);
   return view;
 }
 
+const float* global_scale_of(const qutlass_operand& operand) {
+  return operand.is_quantized ? operand.quantized.global_scale : nullptr;
+}
+
 }  // namespace
+
+Epilogue epilogue_of(const qutlass_matmul_problem& problem) {
+  Epilogue end{};
+  end.out = problem.out.data;
+  end.bias = problem.bias.data;
+  end.alpha_pointer = problem.alpha_pointer;
+  end.a_global_scale = global_scale_of(problem.a);
+  end.b_global_scale = global_scale_of(problem.b);
+  end.alpha = static_cast<double>(problem.alpha);
+  end.out_dtype = problem.out.dtype;
+  end.bias_dtype = problem.bias.dtype;
+  end.cols = static_cast<int32_t>(operand_rows(problem.b));
+  return end;
+}
 
 void require_extents(const qutlass_matmul_problem& problem) {
   constexpr int64_t kLimit = int64_t{1} << 30;

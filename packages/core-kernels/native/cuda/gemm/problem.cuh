@@ -14,4 +14,7 @@ struct Problem {
   int32_t m, n, k;
 };
 
+// What the end of the problem reads and writes.
+Epilogue epilogue_of(const qutlass_matmul_problem& problem);
+
 }  // namespace qutlass::cuda

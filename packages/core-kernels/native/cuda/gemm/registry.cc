@@ -1,8 +1,12 @@
 // The kernels for CUDA devices, best first.
 #include "cpu/registry.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <iterator>
+#include <vector>
 
+#include "cuda/cublaslt/kernels.h"
 #include "cuda/gemm/kernels.h"
 #include "reference/matmul_problem.h"
 
@@ -39,47 +43,63 @@ void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
   cuda::enqueue_matmul(stream, problem, kExpand, kLaunch);
 }
 
-// peak_gops: of one multiprocessor, roughly, on an H100: what mma.sync reaches of the tensor cores, and for
-// cuda.gemv the float32 units less the time to decode. A tile is the smallest that the kernel uses.
+// peak_fraction: roughly what mma.sync reaches of the tensor cores of an H100. decode_per_clock: by counting
+// instructions, four to a code for tiles in shared memory and two in cuda.gemv, with 128 lanes to issue from.
+// A tile is the smallest that the kernel uses.
 const Kernel kKernels[] = {
-    {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 250},
+    {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM, 0},
      require_few_rows,
      nullptr,
      enqueue<cuda::launch_gemv, ExpandA::kRotatedOrQuantized>},
-    {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 4000},
+    {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 0.27, "int8", 32, 0.5, 0, 0},
      require_integer_pair,
      nullptr,
      enqueue<cuda::launch_i32_mma>},
-    {{"cuda.f32.mma", "cuda", "sm_80", "f32", 64, 64, 32, 0, 2000},
+    {{"cuda.f32.mma", "cuda", "sm_80", "f32", 64, 64, 32, 0, 0.27, "bf16", 32, 0.5, 0, 0},
      require_no_integer_pair,
      nullptr,
      enqueue<cuda::launch_f32_mma>},
-    {{"cuda.reference", "cuda", "sm_80", "f64", 1, 1, 1, 0, 2},
+    {{"cuda.reference", "cuda", "sm_80", "f64", 1, 1, 1, 0, 0.004, "f32", 0, 0.1, 0, 0},
      cuda::require_extents,
      nullptr,
      enqueue<cuda::launch_reference>},
 };
 
-// Compute capability 8.0 or newer.
-bool has_gpu() {
-  static const bool found = [] {
+// The newest compute capability among the GPUs, 90 for 9.0; 0 if there is none.
+int newest_capability() {
+  static const int newest = [] {
     int count = 0;
     if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
     cudaGetLastError();  // reported here, not by the next operation
+    int found = 0;
     for (int ordinal = 0; ordinal < count; ++ordinal) {
-      int major = 0;
-      const cudaError_t error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal);
-      if (error == cudaSuccess && major >= 8) return true;
+      int major = 0, minor = 0;
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal);
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal);
+      found = std::max(found, major * 10 + minor);
     }
-    return false;
+    return found;
   }();
-  return found;
+  return newest;
 }
 
 }  // namespace
 
-std::span<const Kernel> cuda_kernels() { return kKernels; }
+std::span<const Kernel> cuda_kernels() {
+  // Our own first: the order decides between equal predictions.
+  static const std::vector<Kernel> all = [] {
+    std::vector<Kernel> list(std::begin(kKernels), std::end(kKernels));
+    const auto others = cuda::cublaslt::kernels();
+    list.insert(list.end(), others.begin(), others.end());
+    return list;
+  }();
+  return all;
+}
 
-bool is_cuda_kernel_available(const Kernel&) { return has_gpu(); }
+bool is_cuda_kernel_available(const Kernel& kernel) {
+  int required = 0;
+  std::sscanf(kernel.info.requires_isa, "sm_%d", &required);
+  return newest_capability() >= required;
+}
 
 }  // namespace qutlass

@@ -19,6 +19,11 @@ __device__ float narrow(double value, bool to_odd) {
   return to_odd ? round_to_odd(value) : static_cast<float>(value);
 }
 
+// Rare, and long: inlined for every element, it would take most of the time to compile this file.
+__device__ __noinline__ float exact_value(float element, float scale, double divisor, bool to_odd) {
+  return narrow(static_cast<double>(element) * scale / divisor, to_odd);
+}
+
 // The value of codes of one group, (code - zero point) * scale / global scale, as the float32 that rounds to
 // the output as the exact value does. Without double arithmetic per element, which most GPUs have little of.
 class GroupDecoder {
@@ -46,13 +51,13 @@ class GroupDecoder {
     const uint32_t bits = __float_as_uint(element);
     const float unit = bits & 0x400000u ? one_and_half_ : one_;
     if (is_ordinary(unit)) return unit * __uint_as_float(bits & 0xFF800000u);
-    return narrow(static_cast<double>(element) * scale_ / *global_scale_, to_odd_);
+    return exact_value(element, scale_, *global_scale_, to_odd_);
   }
 
   __device__ float product_of(float element) const {
     const float code = element - zero_point_, product = code * scale_;
     if (!to_odd_ || code == 0) return product;
-    if (!is_ordinary(product)) return narrow(static_cast<double>(code) * scale_, true);
+    if (!is_ordinary(product)) return exact_value(code, scale_, 1, true);
     const float error = fmaf(code, scale_, -product);
     if (error == 0) return product;
     const uint32_t bits = __float_as_uint(product);
@@ -66,6 +71,16 @@ class GroupDecoder {
   float one_ = 0, one_and_half_ = 0;
 };
 
+__device__ GroupDecoder group_decoder(const qutlass_quantized& q, int64_t at, bool to_odd) {
+  const int64_t row = quotient(at, q.cols), col = at - row * q.cols;
+  return GroupDecoder(q, quotient(row, group_rows(q)), quotient(col, group_cols(q)), to_odd);
+}
+
+__device__ __noinline__ float dequantize_one(const qutlass_quantized& q, float element, int64_t at,
+                                             bool to_odd) {
+  return group_decoder(q, at, to_odd)(element);
+}
+
 // The values of a chunk of codes. table: of the element.
 __device__ void dequantize_chunk(const qutlass_quantized& q, const float* table, int64_t offset, int count,
                                  bool to_odd, float (&values)[kChunk]) {
@@ -74,17 +89,16 @@ __device__ void dequantize_chunk(const qutlass_quantized& q, const float* table,
   const uint64_t bytes =
       packed ? unpack_nibbles(static_cast<uint32_t>(load_bytes(codes + offset / 2, count / 2)))
              : load_bytes(codes + offset, count);
-  const auto decoder = [&](int64_t at) {
-    const int64_t row = quotient(at, q.cols), col = at - row * q.cols;
-    return GroupDecoder(q, quotient(row, group_rows(q)), quotient(col, group_cols(q)), to_odd);
-  };
+  const auto element = [&](int i) { return table[bytes >> (8 * i) & 0xFF]; };
   // A chunk lies in one group, unless rows are groups and do not consist of chunks.
-  const bool one_group = q.cols % kChunk == 0 || q.format.group_rows == 0;
-  GroupDecoder decode = decoder(offset);
+  if (q.cols % kChunk == 0 || q.format.group_rows == 0) {
+    const GroupDecoder decode = group_decoder(q, offset, to_odd);
 #pragma unroll
-  for (int i = 0; i < kChunk; ++i) {
-    if (i > 0 && i < count && !one_group) decode = decoder(offset + i);
-    values[i] = i < count ? decode(table[bytes >> (8 * i) & 0xFF]) : 0.0f;
+    for (int i = 0; i < kChunk; ++i) values[i] = i < count ? decode(element(i)) : 0.0f;
+  } else {
+#pragma unroll
+    for (int i = 0; i < kChunk; ++i)
+      values[i] = i < count ? dequantize_one(q, element(i), offset + i, to_odd) : 0.0f;
   }
 }
 
