@@ -9,7 +9,7 @@ import { sampleInterleaved } from './timing/sampling.js';
 import { samplingOf, type TimingOptions } from './timing/settings.js';
 
 /** Bytes that are streamed, in sizes of the last cache: so many that what stays in it does not count. */
-const STREAM_CACHES = { full: 40, quick: 8 } as const;
+const STREAM_CACHES = { cpu: 8, cuda: 40 } as const;
 const MOST_STREAM_BYTES = 2 ** 31;
 
 /** Extent of the square products that the rates of the vendor's library are taken from. */
@@ -20,9 +20,10 @@ const PEAK_EXTENT = { full: 8192, quick: 4096 } as const;
  * memory, the products of the vendor's library, one tiny kernel.
  */
 export async function measureLimits(options: TimingOptions): Promise<Limits> {
-  options.progress?.step(`limits of ${options.device.info.name}`);
+  const { device } = options;
+  options.progress?.step(`limits of ${device.info.name}`);
   const size = options.quick ? 'quick' : 'full';
-  const bytes = Math.min(STREAM_CACHES[size] * cacheBytesOf(options.device), MOST_STREAM_BYTES);
+  const bytes = Math.min(STREAM_CACHES[device.kind] * cacheBytesOf(device), MOST_STREAM_BYTES);
   const { read, copy } = await measureStreams(options, bytes);
   const extent = PEAK_EXTENT[size];
   return {

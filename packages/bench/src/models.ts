@@ -83,7 +83,7 @@ export function modelConfig(name: string, layers?: number): LlamaConfig {
   if (!model) {
     throw invalidArgument(
       'QUTLASS_E_ARGUMENT',
-      '--shape',
+      'model',
       `one of ${MODEL_NAMES.join(', ')}`,
       JSON.stringify(name),
     );

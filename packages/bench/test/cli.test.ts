@@ -7,7 +7,14 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelRowName } from '../src/results/names.js';
-import { demoResults, gemmResults } from '../src/results/schema.js';
+import {
+  decodeResults,
+  demoResults,
+  gemmResults,
+  hostResults,
+  layerResults,
+  quantizeResults,
+} from '../src/results/schema.js';
 
 const BIN = fileURLToPath(new URL('../bin/qutlass-bench.mjs', import.meta.url));
 
@@ -74,6 +81,8 @@ describe('qutlass-bench gemm, compare and report', () => {
     const formats = 'f32,nvfp4,int8-row:int4-g128';
     const args = [
       'gemm',
+      '--device',
+      'cpu',
       '--quick',
       '--shapes',
       '3,256,256',
@@ -86,13 +95,17 @@ describe('qutlass-bench gemm, compare and report', () => {
     const measured = await cli(...args);
     expect(measured.code).toBe(0);
     expect(measured.stdout).toBe(await readFile(join(folder, 'gemm.json'), 'utf8'));
-    const { rows } = gemmResults.parse(JSON.parse(measured.stdout));
+    const { rows, limits, settings, gpu } = gemmResults.parse(JSON.parse(measured.stdout));
+    expect({ gpu, clock: settings.clock }).toEqual({ gpu: null, clock: 'host' });
+    expect(measured.stderr).toMatch(/3 x 256 x 256 nvfp4 \(2 of 3, about \d+ s left\)/);
     const chosen = rows.filter((row) => row.chosen);
     expect(chosen.map(({ a, weight, cache }) => `${a} x ${weight} ${cache}`)).toEqual([
       ...['f32 x f32 hot', 'f32 x f32 cold', 'f32 x nvfp4 hot', 'f32 x nvfp4 cold'],
       ...['int8-row x int4-g128 hot', 'int8-row x int4-g128 cold'],
     ]);
-    for (const { m, n, k, gops, seconds, weightBytes, weightGigabytesPerSecond } of rows) {
+    for (const row of rows) {
+      const { m, n, k, gops, seconds, weightBytes, weightGigabytesPerSecond } = row;
+      expect(row.bandwidthFraction).toBeCloseTo(row.bytes / seconds.median / limits.readBandwidth.median, 6);
       expect(gops).toBeCloseTo((2 * m * n * k) / seconds.median / 1e9, 6);
       expect(weightGigabytesPerSecond).toBeCloseTo(weightBytes / seconds.median / 1e9, 6);
     }
@@ -100,15 +113,126 @@ describe('qutlass-bench gemm, compare and report', () => {
     expect(rows.find(({ weight }) => weight === 'nvfp4')?.weightBytes).toBe((256 * 256 * 4.5) / 8 + 4);
 
     const same = await cli('compare', 'gemm.json', 'gemm.json', '--json');
-    expect(JSON.parse(same.stdout).compared.map((entry: { verdict: string }) => entry.verdict)).toEqual(
-      rows.map(() => 'same'),
+    const verdicts: string[] = JSON.parse(same.stdout).compared.map(
+      (entry: { verdict: string }) => entry.verdict,
     );
+    // The rows and the limits of the device.
+    expect(verdicts).toEqual(Array(rows.length + 3).fill('same'));
     const table = await cli('compare', 'gemm.json', 'gemm.json');
-    expect(table.stdout).toContain(`${rows.length} quantities compared, ${rows.length} within the noise`);
+    const count = verdicts.length;
+    expect(table.stdout).toContain(`${count} quantities compared, ${count} within the noise`);
 
     const report = await cli('report', 'gemm.json', '--out', 'gemm.html');
     expect(report).toMatchObject({ code: 0, stdout: 'report: gemm.html\n' });
     expect(await readFile(join(folder, 'gemm.html'), 'utf8')).toContain('<svg');
+    const figures = await cli('report', 'gemm.json', '--svg', 'figures');
+    expect(figures).toMatchObject({ code: 0, stdout: 'figures/gemm-speedup.svg\nfigures/gemm.md\n' });
+    expect(await readFile(join(folder, 'figures', 'gemm.md'), 'utf8')).toContain('| f32 x nvfp4 |');
+  });
+});
+
+describe('the suites', () => {
+  const run = async (...args: string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await cli(...args, '--device', 'cpu', '--quick', '--json');
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    return JSON.parse(stdout);
+  };
+
+  it('quantize: bytes, and rates by them', async () => {
+    const { rows, limits } = quantizeResults.parse(
+      await run('quantize', '--shapes', '16,256', '--formats', 'nvfp4,int8-row'),
+    );
+    expect(rows.map(({ format, rotation, globalScale }) => [format, rotation, globalScale])).toEqual([
+      ['nvfp4', null, 'found'],
+      ['nvfp4', null, 'given'],
+      ['nvfp4', 'hadamard(16)', 'found'],
+      ['nvfp4', 'hadamard(16)', 'given'],
+      ['int8-row', null, null],
+      ['int8-row', 'hadamard(128)', null],
+    ]);
+    // 2 bytes read; 4.5 bits written, and the global scale; 8 bits and a float32 scale for each row.
+    const sizes = { nvfp4: 16 * 256 * (2 + 4.5 / 8) + 4, 'int8-row': 16 * 256 * 3 + 16 * 4 };
+    for (const { format, bytes, seconds, gigabytesPerSecond, copyFraction } of rows) {
+      expect(bytes).toBe(sizes[format as keyof typeof sizes]);
+      expect(gigabytesPerSecond).toBeCloseTo(bytes / seconds.median / 1e9, 6);
+      expect(copyFraction).toBeCloseTo(bytes / seconds.median / limits.copyBandwidth.median, 6);
+    }
+  });
+
+  it('layer: the whole and the product', async () => {
+    const formats = 'bf16,nvfp4:nvfp4+16,int4-g128';
+    const { rows } = layerResults.parse(await run('layer', '--shapes', '2,256,100', '--formats', formats));
+    expect(rows.map(({ weight, activations, rotation }) => [weight, activations, rotation])).toEqual([
+      ['f32', null, null],
+      ['nvfp4', 'nvfp4', 'hadamard(16)'],
+      ['int4-g128', null, null],
+    ]);
+    for (const { kernel } of rows) expect(kernel).toMatch(/^cpu\./);
+  });
+
+  it('decode: tokens, and the roofline by the bytes of a token', async () => {
+    const args = ['--shape', 'tiny', '--layers', '1', '--context', '16', '--format', 'bf16,nvfp4'];
+    const { rows, limits } = decodeResults.parse(await run('decode', ...args));
+    expect(rows.map(({ model, layers, weights, context }) => [model, layers, weights, context])).toEqual([
+      ['tiny', 1, 'f32', 16],
+      ['tiny', 1, 'nvfp4', 16],
+    ]);
+    for (const { bytesPerToken, rooflineTokensPerSecond, rooflineFraction, tokensPerSecond } of rows) {
+      expect(rooflineTokensPerSecond).toBeCloseTo(limits.readBandwidth.median / bytesPerToken, 3);
+      expect(rooflineFraction).toBeCloseTo(tokensPerSecond.median / rooflineTokensPerSecond, 6);
+    }
+    expect(rows[1]!.bytesPerToken).toBeLessThan(rows[0]!.bytesPerToken);
+  });
+
+  it('host: the kernels of each operation', async () => {
+    const { rows } = hostResults.parse(await run('host', '--formats', 'nvfp4,nvfp4:nvfp4'));
+    expect(rows.map(({ operation, nodes }) => [operation, nodes])).toEqual([
+      ['QuantLinear.forward nvfp4', 1],
+      // The global scale, the codes, the product.
+      ['QuantLinear.forward nvfp4 x nvfp4', 3],
+      ['Graph.launch', 1],
+      ['Graph.launch', 64],
+    ]);
+  });
+
+  it('tune: measured times, in the file that was named', async () => {
+    const args = ['--shapes', '1,2048,2048', '--formats', 'f32', '--cache', 'tuning.json'];
+    const tuned = (await run('tune', ...args)) as {
+      chosen: string;
+      kernels: { measuredSeconds: number }[];
+    }[];
+    expect(tuned).toHaveLength(1);
+    expect(tuned[0]!.chosen).toMatch(/^cpu\.f32\./);
+    expect(tuned[0]!.kernels.some(({ measuredSeconds }) => measuredSeconds > 0)).toBe(true);
+    expect(await readFile(join(folder, 'tuning.json'), 'utf8')).toContain('cpu.f32.');
+  });
+});
+
+describe('qutlass-bench docs', () => {
+  it('makes a page and figures of a folder of results, and tells what is out of date', async () => {
+    const results = fileURLToPath(new URL('../results', import.meta.url));
+    const made = await cli('docs', '--results', results, '--out', 'docs');
+    expect(made.code).toBe(0);
+    const page = await readFile(join(folder, 'docs', 'benchmarks.md'), 'utf8');
+    for (const [, figure] of page.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)) {
+      expect(await readFile(join(folder, 'docs', figure!), 'utf8')).toContain('<svg');
+    }
+    expect(await cli('docs', '--results', results, '--out', 'docs', '--check')).toMatchObject({ code: 0 });
+    await writeFile(join(folder, 'docs', 'benchmarks.md'), 'old');
+    expect(await cli('docs', '--results', results, '--out', 'docs', '--check')).toMatchObject({
+      code: 1,
+      stderr: 'error: out of date, run qutlass-bench docs: benchmarks.md\n',
+    });
+  });
+});
+
+it('docs/benchmarks.md is what the results files say', async () => {
+  const [results, docs] = ['../results', '../../../docs'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  expect(await cli('docs', '--results', results!, '--out', docs!, '--check')).toMatchObject({
+    code: 0,
+    stderr: '',
   });
 });
 
@@ -117,8 +241,8 @@ describe('qutlass-bench', () => {
     ['--help'],
     ['demo', '--help'],
     ['accuracy', '--help'],
-    ['gemm', '--help'],
-    ['compare', '--help'],
+    ...['gemm', 'quantize', 'layer', 'decode', 'host', 'tune'].map((name) => [name, '--help']),
+    ...['compare', 'report', 'docs'].map((name) => [name, '--help']),
     [],
   ])('explains itself: %s %s', async (...args) => {
     const { code, stdout, stderr } = await cli(...args);
@@ -132,11 +256,19 @@ describe('qutlass-bench', () => {
     [['demo', '--jsn'], "error QUTLASS_E_ARGUMENT: unknown option '--jsn' (Did you mean --json?)"],
     [['dem'], "error QUTLASS_E_ARGUMENT: unknown command 'dem' (Did you mean demo?)"],
     [['report'], "error QUTLASS_E_ARGUMENT: missing required argument 'results'"],
+    [['gemm', '--device', 'tpu'], "error QUTLASS_E_ARGUMENT: device: expected 'auto', 'cpu', 'cuda' or "],
+    [['gemm', '--m', '0'], 'error QUTLASS_E_ARGUMENT: --m: expected numbers of rows'],
+    [['quantize', '--shapes', '1,2,3'], 'error QUTLASS_E_ARGUMENT: --shapes: expected M,K;M,K;... '],
+    [['layer', '--formats', 'nvfp4+a'], 'error QUTLASS_E_ARGUMENT: --formats: expected activations:weights+'],
+    [['decode', '--shape', 'gpt-2'], 'error QUTLASS_E_ARGUMENT: model: expected one of tiny, llama-2-7b, '],
+    [['decode', '--layers', '5'], 'error QUTLASS_E_ARGUMENT: --layers: expected at most 4 for tiny, got 5'],
+    [['decode', '--context', '1000'], 'error QUTLASS_E_ARGUMENT: --context: expected at most 512, half of '],
+    [['docs', '--results', 'none'], 'error QUTLASS_E_ARGUMENT: none: expected a readable folder, got ENOENT'],
     [['gemm', '--formats', 'fp3'], 'error QUTLASS_E_FORMAT: format: expected one of '],
     [['gemm', '--kernels', 'fast'], 'error QUTLASS_E_ARGUMENT: --kernels: expected some of '],
     [['gemm', '--shapes', '1,2'], 'error QUTLASS_E_ARGUMENT: --shapes: expected M,N,K;M,N,K;... '],
     [
-      ['gemm', '--shapes', '1,8,8', '--formats', 'nvfp4'],
+      ['gemm', '--quick', '--shapes', '1,8,8', '--formats', 'nvfp4'],
       'error QUTLASS_E_SHAPE: x: expected K to be a multiple of 16',
     ],
     [['demo', '--model', 'missing'], 'error QUTLASS_E_CHECKPOINT: '],

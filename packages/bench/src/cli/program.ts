@@ -9,12 +9,13 @@ import { hostCommand } from '../commands/host.js';
 import { layerCommand } from '../commands/layer.js';
 import { quantizeCommand } from '../commands/quantize.js';
 import { reportCommand } from '../commands/report.js';
+import { tuneCommand } from '../commands/tune.js';
 import type { CommandContext } from './context.js';
 
 /** In the order that the help has them. */
 const COMMANDS = [
   ...[demoCommand, accuracyCommand],
-  ...[gemmCommand, quantizeCommand, layerCommand, decodeCommand, hostCommand],
+  ...[gemmCommand, quantizeCommand, layerCommand, decodeCommand, hostCommand, tuneCommand],
   ...[compareCommand, reportCommand, docsCommand],
 ];
 

@@ -1,30 +1,31 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.js';
-import { listOf, openDevice, runSuite, type SuiteOptions, suiteCommand } from '../cli/suite.js';
-import { measureGemm } from '../gemm/measure.js';
+import {
+  listOf,
+  openDevice,
+  type ProductOptions,
+  runSuite,
+  type SuiteOptions,
+  suiteCommand,
+  withProducts,
+} from '../cli/suite.js';
+import { measureGemm, requireKernels } from '../gemm/measure.js';
 import { defaultOperands, denseDType, parseOperands } from '../gemm/operands.js';
 import { shapesOf } from '../gemm/shapes.js';
-import { MODEL_NAMES } from '../models.js';
 import type { GemmResults } from '../results/types.js';
 
-interface GemmCommandOptions extends SuiteOptions {
-  shapes?: string;
-  model?: string;
-  m?: string;
-  full?: boolean;
+interface GemmCommandOptions extends SuiteOptions, ProductOptions {
   formats?: string;
   kernels?: string;
 }
 
 export function gemmCommand(context: CommandContext): Command {
-  return suiteCommand(
-    'gemm',
-    'Time matrix multiplication in every format against the dense kernel, interleaved, weights not in the cache.',
+  return withProducts(
+    suiteCommand(
+      'gemm',
+      'Time matrix multiplication in every format against the dense kernel, interleaved, weights not in the cache.',
+    ),
   )
-    .option('--shapes <list>', 'M,N,K;M,N,K;... (default: decoding and prefill shapes of Llamas)')
-    .option('--model <list>', `instead the layers of ${MODEL_NAMES.join(', ')}, separated by commas`)
-    .option('--m <list>', 'numbers of rows of A, separated by commas')
-    .option('--full', 'the layers of all models, more rows, and odd extents; takes many minutes')
     .option(
       '--formats <list>',
       'weights, as nvfp4, or activations:weights, as int8-row:int4-g128, separated by commas',
@@ -55,6 +56,7 @@ async function runGemm(context: CommandContext, options: GemmCommandOptions): Pr
   const operands =
     listOf(options.formats)?.map((text) => parseOperands(text, dense)) ?? defaultOperands(dense);
   const kernels = listOf(options.kernels);
+  requireKernels(kernels);
   await runSuite<GemmResults>(context, options, 'gemm', (timing) =>
     measureGemm({ ...timing, shapes, operands, kernels }),
   );

@@ -1,10 +1,17 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.js';
-import { listOf, openDevice, runSuite, type SuiteOptions, suiteCommand } from '../cli/suite.js';
+import {
+  listOf,
+  openDevice,
+  type ProductOptions,
+  runSuite,
+  type SuiteOptions,
+  suiteCommand,
+  withProducts,
+} from '../cli/suite.js';
 import { shapesOf } from '../gemm/shapes.js';
 import { measureLayers } from '../layer/measure.js';
 import { parseVariant } from '../model/variants.js';
-import { MODEL_NAMES } from '../models.js';
 import type { LayerResults } from '../results/types.js';
 
 /** Weights alone, activations in 8 bits, and both in 4 bits with the rotation that their accuracy asks for. */
@@ -14,23 +21,17 @@ export const LAYER_VARIANTS = [
   ...['nvfp4:nvfp4', 'nvfp4:nvfp4+16', 'mxfp4:mxfp4+32'],
 ];
 
-interface LayerCommandOptions extends SuiteOptions {
-  shapes?: string;
-  model?: string;
-  m?: string;
-  full?: boolean;
+interface LayerCommandOptions extends SuiteOptions, ProductOptions {
   formats?: string;
 }
 
 export function layerCommand(context: CommandContext): Command {
-  return suiteCommand(
-    'layer',
-    'Time whole linear layers, quantizing of activations included, and the product alone, against the dense layer.',
+  return withProducts(
+    suiteCommand(
+      'layer',
+      'Time whole linear layers, quantizing of activations included, and the product alone, against the dense layer.',
+    ),
   )
-    .option('--shapes <list>', 'M,N,K;M,N,K;... (default: decoding and prefill shapes of Llamas)')
-    .option('--model <list>', `instead the layers of ${MODEL_NAMES.join(', ')}, separated by commas`)
-    .option('--m <list>', 'numbers of tokens, separated by commas')
-    .option('--full', 'the layers of all models, more tokens, and odd extents; takes many minutes')
     .option(
       '--formats <list>',
       'weights, activations:weights, activations:weights+size of a Hadamard rotation',

@@ -1,4 +1,4 @@
-import { Resource, sample, scope, Tensor } from '@qutlass/core-kernels';
+import { QutlassError, Resource, sample, scope, Tensor } from '@qutlass/core-kernels';
 import type { KVCache, Llama } from '@qutlass/layers';
 import { denseDType } from '../gemm/operands.js';
 import { type Variant, variantName } from '../model/variants.js';
@@ -32,14 +32,25 @@ export interface DecodeOptions extends TimingOptions {
 
 /**
  * Measures models with random weights: running a prompt, and decoding one sequence after it. The dense model is measured in
- * the same rounds where both fit the memory.
+ * the same rounds where both fit the memory. A format in which the model does not fit is left out.
+ * @throws QutlassError `QUTLASS_E_OUT_OF_MEMORY` if none fits; `QUTLASS_E_ARGUMENT` for an unknown model
  */
 export async function measureDecode(options: DecodeOptions): Promise<DecodeRow[]> {
   const { variants } = options;
   const needsBaseline = variants.some(({ weights }) => weights) && fitsTwice(options);
   using baseline = needsBaseline ? await buildContext({ weights: null }, options) : undefined;
   const rows: DecodeRow[] = [];
-  for (const variant of variants) rows.push(await measureVariant(variant, baseline, options));
+  const tooLarge: QutlassError[] = [];
+  for (const variant of variants) {
+    try {
+      rows.push(await measureVariant(variant, baseline, options));
+    } catch (error) {
+      if (!(error instanceof QutlassError) || error.code !== 'QUTLASS_E_OUT_OF_MEMORY') throw error;
+      tooLarge.push(error);
+      options.progress?.step(`${options.model} ${variantName(variant)}: does not fit, left out`);
+    }
+  }
+  if (rows.length === 0 && tooLarge[0]) throw tooLarge[0];
   return rows;
 }
 

@@ -74,8 +74,8 @@ export async function benchmarkPage(resultsFolder: string): Promise<DocumentFile
 
 /** Machine, software and date as a line. */
 function factsText(results: Results): string {
-  const { Machine, GPU, State, Commit, Date } = runFacts(results);
-  const facts = [GPU ?? Machine, State, Commit && `commit ${Commit.slice(0, 12)}`, Date];
+  const { Machine: host, GPU: gpu, State: state, Commit: commit, Date: date } = runFacts(results);
+  const facts = [gpu ?? host, state, results.commit === null ? '' : `commit ${commit?.slice(0, 12)}`, date];
   return `${facts.filter(Boolean).join('; ')}.\n`;
 }
 

@@ -144,7 +144,8 @@ function candidatesOf(
     }));
 }
 
-function requireKernels(names: readonly string[] | undefined): void {
+/** @throws QutlassError `QUTLASS_E_ARGUMENT` unless this machine has kernels of these names */
+export function requireKernels(names: readonly string[] | undefined): void {
   const known = loadBinding()
     .kernels()
     .filter(({ available }) => available)

@@ -61,7 +61,7 @@ function repeating(device: Device, finish: () => void): Clock {
  * the device never waits for the host between the two events. A sample goes through all memory of the contender, or what
  * one replay leaves in the cache would meet the next one there.
  */
-function graphClock(device: Device): Clock {
+export function graphClock(device: Device): Clock {
   const prepare = ({ enqueue }: Contender, calls: number): Sample => {
     const graph = Graph.capture(device, () => {
       for (let call = 0; call < calls; ++call) enqueue(call);

@@ -46,6 +46,9 @@ export async function sampleInterleaved(
   }
 }
 
+/** Of a call, where the clock is too coarse to tell. */
+const LEAST_SECONDS = 1e-8;
+
 /** As many calls as fill a sample. */
 async function fill(contender: Contender, clock: Clock, sampleSeconds: number): Promise<Sample> {
   const quantum = clock.quantum(contender);
@@ -56,7 +59,7 @@ async function fill(contender: Contender, clock: Clock, sampleSeconds: number): 
   try {
     await trial.run();
     const seconds = await trial.run();
-    calls = quantum * Math.max(1, Math.ceil(sampleSeconds / (seconds * quantum)));
+    calls = quantum * Math.ceil(sampleSeconds / (Math.max(seconds, LEAST_SECONDS) * quantum));
   } catch (error) {
     trial[Symbol.dispose]();
     throw error;
