@@ -1,1 +1,3 @@
-export { default } from '../../config/vitest.js';
+import { suites } from '../../config/vitest.js';
+
+export default suites({ cpuOnly: ['src/checkpoint/**/*.test.ts'] });

@@ -1,13 +1,24 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { onCpu, otherDevice } from '@qutlass/test-support';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Device } from './device.js';
+import { doctor } from './doctor.js';
 import { loadBinding } from './loader.js';
 import { copyRows } from './ops/data.js';
 import { add, attention, embedding, rmsNorm } from './ops/model.js';
 import { Tensor } from './tensor.js';
 import { failure } from './test-support.js';
+
+/** Why there is no GPU, or not that many. */
+const NO_DEVICE = [
+  'this build has no CUDA kernels',
+  'no NVIDIA driver is installed \\(libcuda.so.1 not found\\)',
+  'the NVIDIA driver supports CUDA [\\d.]+, expected [\\d.]+ or newer',
+  'no GPU is visible \\(CUDA_VISIBLE_DEVICES.*\\)',
+  'expected an index below \\d+, the number of visible GPUs',
+];
 
 describe('open', () => {
   it('cpu, once', () => {
@@ -17,22 +28,38 @@ describe('open', () => {
     expect(device.stream).toBe(device.defaultStream);
   });
 
-  it('auto is the same device and says why', () => {
+  it('auto is the first GPU, or the CPU with the reason', () => {
+    const { available } = doctor().cuda;
     const device = Device.open();
-    expect(device).toBe(Device.open('cpu'));
     expect(device).toBe(Device.open('auto'));
-    expect(device.reason).toBe('auto: device "cuda:0": this build has no CUDA kernels');
+    expect(device).toBe(Device.open(available ? 'cuda' : 'cpu'));
+    const reason = available ? 'a GPU was found' : failure(() => Device.open('cuda')).replace(/^\w+ /, '');
+    expect(device.reason).toBe(`auto: ${reason}`);
+  });
+
+  it('auto leaves GPUs alone where the environment says so', () => {
+    vi.stubEnv('QUTLASS_DEVICE', 'cpu');
+    const device = Device.open('auto');
+    vi.unstubAllEnvs();
+    expect(device).toBe(Device.open('cpu'));
+    expect(device.reason).toBe('auto: QUTLASS_DEVICE=cpu');
   });
 
   it('a device that was asked for says so', () => {
     expect(Device.open('cpu', { threads: 3 }).reason).toBe('asked for');
   });
 
-  it.each(['cuda', 'cuda:0', 'cuda:15'] as const)('%s never falls back', (name) => {
-    expect(failure(() => Device.open(name))).toBe(
-      `QUTLASS_E_NO_DEVICE device "${name === 'cuda' ? 'cuda:0' : name}": this build has no CUDA kernels`,
-    );
-    expect(Device.open('auto').reason).toContain('this build has no CUDA kernels');
+  it.each(['cuda', 'cuda:0', 'cuda:1023'] as const)('%s never falls back', (name) => {
+    if (doctor().cuda.available && name !== 'cuda:1023') {
+      expect(Device.open(name)).toBe(Device.open('cuda:0'));
+      expect(Device.open(name)).toMatchObject({ kind: 'cuda', name: 'cuda:0' });
+    } else {
+      expect(failure(() => Device.open(name))).toMatch(
+        new RegExp(
+          `^QUTLASS_E_NO_DEVICE device "${name === 'cuda' ? 'cuda:0' : name}": (${NO_DEVICE.join('|')})$`,
+        ),
+      );
+    }
   });
 
   it.each(['gpu', '', 'CPU', 'cuda:', 'cuda:-1', 'cuda:x', 'cpu:0'])('refuses %j', (name) => {
@@ -48,7 +75,37 @@ describe('open', () => {
   });
 });
 
-describe('threads', () => {
+describe('the default device', () => {
+  const initial = Device.default;
+  afterEach(() => Device.setDefault(initial));
+
+  it.runIf(onCpu)('is the CPU at first', () => {
+    expect(initial).toBe(Device.open('cpu'));
+  });
+
+  it('has the tensors that are made without a device', () => {
+    const other = otherDevice(Device);
+    Device.setDefault(other);
+    expect(Device.default).toBe(other);
+    using empty = Tensor.empty([2], 'f32');
+    using zeros = Tensor.zeros([2], 'f32');
+    using rounded = Tensor.from([1, 2], { shape: [2], dtype: 'bf16' });
+    using bytes = Tensor.fromBytes(new Uint8Array(2), { shape: [2], dtype: 'u8' });
+    expect([empty, zeros, rounded, bytes].map(({ device }) => device)).toEqual(Array(4).fill(other));
+    using elsewhere = Tensor.zeros([2], 'f32', initial);
+    using sum = add(elsewhere, elsewhere);
+    expect([elsewhere.device, sum.device]).toEqual([initial, initial]);
+  });
+
+  it.each(['cpu', null, undefined, {}])('is not %j', (value) => {
+    expect(failure(() => Device.setDefault(value as never))).toBe(
+      `QUTLASS_E_ARGUMENT device: expected a device of Device.open(), got ${JSON.stringify(value)}`,
+    );
+    expect(Device.default).toBe(initial);
+  });
+});
+
+describe.runIf(onCpu)('threads', () => {
   it('are as asked for, in a device of its own', () => {
     const device = Device.open('cpu', { threads: 3 });
     expect(device.info.threads).toBe(3);
@@ -86,14 +143,15 @@ describe('threads', () => {
 });
 
 it('info names the processor and the instruction set', () => {
-  const { name, isa, threads } = Device.open('cpu').info;
+  const { kind, info } = Device.default;
+  const { name, isa, threads } = info;
   expect(name).not.toBe('');
-  expect(['avx2', 'generic']).toContain(isa);
+  expect(isa).toMatch(kind === 'cpu' ? /^(avx2|generic)$/ : /^sm_\d+$/);
   expect(threads).toBeGreaterThan(0);
 });
 
 describe('memory', () => {
-  const device = Device.open('cpu', { threads: 1 });
+  const device = Device.default;
 
   it('stays flat over 10,000 tensors', () => {
     Tensor.empty([1000], 'f32', device).dispose();
@@ -149,15 +207,15 @@ describe('memory', () => {
 });
 
 it('operands of two devices are refused', () => {
-  const here = Device.open('cpu');
-  const there = Device.open('cpu', { threads: 2 });
+  const here = Device.default;
+  const there = otherDevice(Device);
   using a = Tensor.zeros([2, 2], 'f32', here);
   using b = Tensor.zeros([2, 2], 'f32', there);
   using weight = Tensor.zeros([2], 'f32', there);
   using q = Tensor.zeros([1, 1, 2], 'f32', here);
   using cache = Tensor.zeros([1, 1, 2], 'f32', there);
   using ids = Tensor.zeros([1], 'i32', here);
-  const text = 'QUTLASS_E_ARGUMENT device: expected all operands on cpu, got one on cpu with 2 thread(s)';
+  const text = `QUTLASS_E_ARGUMENT device: expected all operands on ${here}, got one on ${there}`;
   expect(failure(() => add(a, b))).toBe(text);
   expect(failure(() => copyRows(a, b, 0))).toBe(text);
   expect(failure(() => embedding(ids, b, 'f32'))).toBe(text);

@@ -15,6 +15,7 @@ export interface DeviceOptions {
 }
 
 const opened = new Map<string, Device>();
+let preferred: Device | undefined;
 
 /** A processor with memory, streams and kernels. */
 export class Device {
@@ -52,6 +53,24 @@ export class Device {
       "'auto', 'cpu', 'cuda' or 'cuda:<index>'",
       JSON.stringify(name),
     );
+  }
+
+  /** The device of tensors made without one: the CPU, until {@link Device.setDefault} says otherwise. */
+  static get default(): Device {
+    return preferred ?? Device.open('cpu');
+  }
+
+  /** Makes `device` the one of tensors made without one from now on. Each worker thread has its own. */
+  static setDefault(device: Device): void {
+    if (!(device instanceof Device)) {
+      throw invalidArgument(
+        'QUTLASS_E_ARGUMENT',
+        'device',
+        'a device of Device.open()',
+        JSON.stringify(device) ?? typeof device,
+      );
+    }
+    preferred = device;
   }
 
   /** The first GPU, or the CPU if there is none. QUTLASS_DEVICE=cpu leaves GPUs alone. */

@@ -5,6 +5,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { Device } from './device.js';
 import { doctor } from './doctor.js';
 import { loadBinding, probeBinding } from './loader.js';
+import { failure } from './test-support.js';
 
 it('reports the machine as the loader found it', () => {
   const report = doctor();
@@ -14,7 +15,6 @@ it('reports the machine as the loader found it', () => {
     nodeApi: process.versions.napi,
     target: probeBinding().target,
     cpu: Device.open('cpu').info,
-    cuda: { available: false, reason: 'device "cuda:0": this build has no CUDA kernels' },
   });
   expect(report.binary).toEqual({
     loaded: true,
@@ -22,6 +22,12 @@ it('reports the machine as the loader found it', () => {
     attempts: [{ source: `@qutlass/core-kernels-${report.target}` }],
   });
   expect(report).not.toHaveProperty('problem');
+});
+
+it('says of a GPU what opening it says', () => {
+  const { available, reason } = doctor().cuda;
+  if (available) expect(Device.open('cuda').kind).toBe('cuda');
+  else expect(failure(() => Device.open('cuda'))).toContain(reason.replace(/^device "cuda": /, ''));
 });
 
 it('lists every kernel, the reference among them', () => {
@@ -37,7 +43,9 @@ it('lists every kernel, the reference among them', () => {
   });
   const { isa } = Device.open('cpu').info;
   for (const kernel of kernels) {
-    expect(kernel.available).toBe(kernel.requiresIsa === '' || kernel.requiresIsa === isa);
+    if (kernel.device === 'cpu') {
+      expect(kernel.available).toBe(kernel.requiresIsa === '' || kernel.requiresIsa === isa);
+    }
     expect(kernel.tile.every((n) => Number.isInteger(n) && n > 0)).toBe(true);
     for (const fraction of [kernel.peakFraction, kernel.bandwidthFraction]) {
       expect(fraction).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-import { Random } from '@qutlass/test-support';
+import { otherDevice, Random } from '@qutlass/test-support';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Device } from './device.js';
 import { Graph } from './graph.js';
@@ -9,8 +9,7 @@ import { Stream } from './stream.js';
 import { Tensor } from './tensor.js';
 import { failure, rejection } from './test-support.js';
 
-// A device of its own, whose memory nobody else uses.
-const device = Device.open('cpu', { threads: 2 });
+const device = Device.default;
 const f32 = (...values: number[]) => Tensor.from(values, { shape: [values.length], device });
 
 /** Blocks in use once all work has run. */
@@ -98,7 +97,7 @@ describe('launch', () => {
   });
 
   it('on a stream of another device is refused', () => {
-    const other = Device.open('cpu');
+    const other = otherDevice(Device);
     const native = loadBinding();
     native.graphBegin(other.stream.handle);
     const foreign = native.graphEnd(other.stream.handle);

@@ -1,3 +1,4 @@
+import { otherDevice } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { Device } from './device.js';
 import { add } from './ops/model.js';
@@ -6,7 +7,7 @@ import { Event, Stream } from './stream.js';
 import { Tensor } from './tensor.js';
 import { failure } from './test-support.js';
 
-const device = Device.open('cpu');
+const device = Device.default;
 
 /** value + 1, `count` times over, one operation after the other on the current stream. */
 function increments(value: Tensor<'f32'>, count: number): Tensor<'f32'> {
@@ -124,7 +125,7 @@ describe('run', () => {
   });
 
   it('of one device leaves the other devices alone', () => {
-    const other = Device.open('cpu', { threads: 1 });
+    const other = otherDevice(Device);
     using stream = new Stream(device);
     stream.run(() => expect(other.stream).toBe(other.defaultStream));
   });

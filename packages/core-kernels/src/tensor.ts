@@ -12,7 +12,7 @@ export interface TensorOptions<D extends DType> {
   /** Extents, outermost first; 1 to 4 of them, all positive. */
   shape: readonly number[];
   dtype?: D;
-  /** Default: the CPU. */
+  /** Default: {@link Device.default}. */
   device?: Device;
 }
 
@@ -55,7 +55,7 @@ export class Tensor<D extends DType = DType> extends Resource {
     this.device = device;
   }
 
-  /** Uninitialized memory. */
+  /** Uninitialized memory, like all tensors on {@link Device.default} unless a device is given. */
   static empty<D extends DType>(shape: readonly number[], dtype: D, device?: Device): Tensor<D> {
     return Tensor.#create(shape, dtype, device, null);
   }
@@ -63,7 +63,7 @@ export class Tensor<D extends DType = DType> extends Resource {
   static #create<D extends DType>(
     shape: readonly number[],
     dtype: D,
-    device: Device = Device.open('cpu'),
+    device: Device = Device.default,
     host: NodeJS.TypedArray | null,
   ): Tensor<D> {
     const size = requireShape(shape);

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { USE_TEST_DEVICE } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 
 // Processes and worker threads that load the library, and end while it is at work. They run the built package: a
@@ -7,15 +8,15 @@ import { describe, expect, it } from 'vitest';
 
 const library = JSON.stringify(new URL('../dist/index.js', import.meta.url).href);
 
-/** Enqueues work that takes longer than it takes to enqueue: x is 4 MiB. */
+/** Enqueues work that takes longer than it takes to enqueue: x is 4 MiB, which a GPU transposes in some microseconds. */
 const KEEP_BUSY = `
   const x = Tensor.zeros([1024, 1024], 'f32');
-  for (let i = 0; i < 10; ++i) transpose(x).dispose();
+  for (let i = 0; i < (x.device.kind === 'cpu' ? 10 : 1000); ++i) transpose(x).dispose();
 `;
 
 /** Runs an ES module in a process of its own and returns what it prints; rejects on a signal or another exit code. */
 async function run(program: string): Promise<string> {
-  const source = `import { Device, Tensor, transpose } from ${library};\n${program}`;
+  const source = `import { Device, Tensor, transpose } from ${library};\n${USE_TEST_DEVICE}\n${program}`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', source]);
   return stdout.trim();
 }
@@ -25,7 +26,8 @@ const inWorkers = (count: number, program: string, whenDone = '') => `
   import { Worker } from 'node:worker_threads';
   const source = ${JSON.stringify(`
     import { parentPort } from 'node:worker_threads';
-    import { Tensor, transpose } from ${library};
+    import { Device, Tensor, transpose } from ${library};
+    ${USE_TEST_DEVICE}
     ${program}
     parentPort.postMessage('done');
   `)};
@@ -63,7 +65,7 @@ describe('a process', () => {
       const { setFlagsFromString } = await import('node:v8');
       setFlagsFromString('--expose-gc');
       const collect = (await import('node:vm')).runInNewContext('gc');
-      const device = Device.open('cpu');
+      const device = Device.default;
       const before = device.memoryStats().allocations;
       (() => { for (let i = 0; i < 1000; ++i) Tensor.zeros([16], 'f32'); })();
       const during = device.memoryStats().allocations - before;

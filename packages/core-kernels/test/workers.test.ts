@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { onCpu, USE_TEST_DEVICE } from '@qutlass/test-support';
 import { expect, it } from 'vitest';
 
 // A matrix product keeps the threads of the kernels busy, not only that of the stream, while its owner goes away. The
@@ -9,13 +10,16 @@ const library = JSON.stringify(new URL('../dist/index.js', import.meta.url).href
 const MULTIPLY = `
   import { Device, loadBinding, Tensor } from ${library};
   const native = loadBinding();
-  const { stream } = Device.open('cpu', { threads: 2 });
+  ${onCpu ? "Device.setDefault(Device.open('cpu', { threads: 2 }));" : USE_TEST_DEVICE}
+  const { stream } = Device.default;
   function multiply(m) {
     const { device } = stream;
     const a = Tensor.zeros([m, 1024], 'f32', device);
     const out = Tensor.empty([m, m], 'f32', device);
     const problem = [a.handle, a.handle, null, 1, null, null, out.handle];
-    const kernel = native.kernels().find((k) => k.available && native.matmulSupported(k.index, ...problem) === null);
+    const kernel = native.kernels().find(
+      (k) => k.device === device.kind && k.available && native.matmulSupported(k.index, ...problem) === null,
+    );
     native.matmul(stream.handle, kernel.index, ...problem);
     a.dispose();
     return out;

@@ -1,8 +1,12 @@
+import { otherDevice } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { failure } from '../test/failure.js';
-import { best, type Candidate, candidates, chooseKernel, kernelList, predictSeconds } from './choose.js';
-import { Device, formatByName, matmul, quantize, Tensor } from './index.js';
+import { NAMES } from '../test/kernels.js';
+import { best, type Candidate, candidates, chooseKernel, kernelList } from './choose.js';
+import { hardwareOf } from './hardware.js';
+import { clearTuning, Device, formatByName, matmul, predictSeconds, quantize, Tensor } from './index.js';
 import { Problem } from './problem.js';
+import { recordTuning } from './tuning.js';
 
 const ones = (rows: number, cols: number) =>
   Tensor.from(new Float32Array(rows * cols).fill(1), { shape: [rows, cols] });
@@ -27,14 +31,14 @@ describe('a kernel asked for by name', () => {
 
   it('has to support the problem', () => {
     using x = ones(2, 32);
-    expect(failure(() => matmul(x, x, { kernel: 'cpu.i32.generic' }))).toBe(
+    expect(failure(() => matmul(x, x, { kernel: NAMES.integer }))).toBe(
       'QUTLASS_E_UNSUPPORTED a and b: this kernel multiplies int8 and int4 matrices',
     );
     using q = quantize(x, formatByName('int8'));
-    expect(failure(() => matmul(x, q, { kernel: 'cpu.i32.generic' }))).toBe(
+    expect(failure(() => matmul(x, q, { kernel: NAMES.integer }))).toBe(
       'QUTLASS_E_UNSUPPORTED a and b: this kernel multiplies int8 and int4 matrices',
     );
-    expect(failure(() => matmul(q, q, { kernel: 'cpu.f32.generic' }))).toBe(
+    expect(failure(() => matmul(q, q, { kernel: NAMES.dense }))).toBe(
       'QUTLASS_E_UNSUPPORTED a and b: int8 and int4 matrices are multiplied by kernels with integer accumulators',
     );
   });
@@ -43,30 +47,17 @@ describe('a kernel asked for by name', () => {
     // (1 + 2^-12)^2 - 1 keeps its last bit only in sums of doubles.
     using x = Tensor.from([1 + 2 ** -12], { shape: [1, 1] });
     using bias = Tensor.from([-1], { shape: [1] });
-    using reference = matmul(x, x, { bias, kernel: 'cpu.reference' });
+    using reference = matmul(x, x, { bias, kernel: NAMES.reference });
     expect([...(await reference.toFloat32Array())]).toEqual([2 ** -11 + 2 ** -24]);
-    using generic = matmul(x, x, { bias, kernel: 'cpu.f32.generic' });
+    using generic = matmul(x, x, { bias, kernel: NAMES.dense });
     expect([...(await generic.toFloat32Array())]).toEqual([2 ** -11]);
   });
 });
 
-describe('the prediction', () => {
-  it('is the larger of the times of computing whole tiles and of moving the operands', () => {
-    using a = ones(7, 64);
-    using b = ones(33, 64);
-    const problem = new Problem(a, b, {});
-    const { threads } = problem.device.info;
-    const bytes = 4 * (7 * 64 + 33 * 64 + 7 * 33);
-    expect(problem.bytes).toBe(bytes);
-    expect(problem.operations).toBe(2 * 7 * 33 * 64);
-    const reference = { ...kernel('cpu.reference'), tile: [6, 16, 192] as const, peakGops: 2 };
-    expect(predictSeconds(reference, problem)).toBeCloseTo((2 * 12 * 48 * 64) / (2e9 * threads), 12);
-    const quick = { ...reference, peakGops: 1e9 };
-    expect(predictSeconds(quick, problem)).toBeCloseTo(bytes / 20e9, 12);
-  });
+describe('the choice', () => {
+  const [first, second] = [kernel(NAMES.dense), kernel(NAMES.reference)];
 
-  it('decides; the order of the registry decides between equals', () => {
-    const [first, second] = [kernel('cpu.f32.generic'), kernel('cpu.reference')];
+  it('is by prediction; the order of the registry decides between equals', () => {
     const list = (a?: number, b?: number): Candidate[] => [
       a === undefined ? { kernel: first, refusal: 'no' } : { kernel: first, predictedSeconds: a },
       b === undefined ? { kernel: second, refusal: 'no' } : { kernel: second, predictedSeconds: b },
@@ -78,17 +69,80 @@ describe('the prediction', () => {
     expect(best(list())).toBeUndefined();
     expect(best([])).toBeUndefined();
   });
+
+  it('is by measurement if there is one, also of a kernel that was predicted to be slower', () => {
+    const measured = { kernel: second, predictedSeconds: 9, measuredSeconds: 5 };
+    expect(best([{ kernel: first, predictedSeconds: 1 }, measured])?.kernel).toBe(second);
+    const faster = { kernel: first, predictedSeconds: 10, measuredSeconds: 4 };
+    expect(best([measured, faster])?.kernel).toBe(first);
+  });
+
+  it('is never of a kernel that waits to be asked for', () => {
+    const waiting = { ...first, onRequest: true };
+    expect(
+      best([
+        { kernel: waiting, predictedSeconds: 1, measuredSeconds: 1 },
+        { kernel: second, predictedSeconds: 2 },
+      ])?.kernel,
+    ).toBe(second);
+    expect(best([{ kernel: waiting, predictedSeconds: 1 }])).toBeUndefined();
+  });
+});
+
+describe('of one B and the same M', () => {
+  it('is remembered by what A is', () => {
+    using b = quantize(ones(8, 64), formatByName('int8'));
+    using out = Tensor.empty([2, 8], 'f32');
+    using a = ones(2, 64);
+    using q = quantize(a, formatByName('int8'));
+    using p = quantize(a, formatByName('int4-row'));
+    const variants = [a, q, p].map((x) => new Problem(x, b, { outDType: 'f32' }));
+    for (const problem of [...variants, ...variants]) {
+      expect(chooseKernel(problem, out)).toBe(best(candidates(problem, out))?.kernel.index);
+    }
+    expect(new Set(variants.map(({ variant }) => variant)).size).toBe(3);
+    expect(new Set(variants.map(({ key }) => key)).size).toBe(3);
+  });
+
+  it('is made again when there are measurements, and when they are gone', () => {
+    using a = ones(96, 64);
+    using out = Tensor.empty([96, 96], 'f32');
+    const { device } = a;
+    const problem = new Problem(a, a, {});
+    const predicted = chooseKernel(problem, out);
+    const { index, name } = kernel(NAMES.reference);
+    expect(predicted).not.toBe(index);
+    recordTuning(device, { [problem.key]: { [name]: 1e-9 } });
+    expect(chooseKernel(problem, out)).toBe(index);
+    clearTuning(device);
+    expect(chooseKernel(problem, out)).toBe(predicted);
+  });
+});
+
+it('candidates are predicted on the hardware of their device', () => {
+  using a = ones(7, 64);
+  using b = ones(33, 64);
+  using out = Tensor.empty([7, 33], 'f32');
+  const problem = new Problem(a, b, {});
+  expect(problem.bytes).toBe(4 * (7 * 64 + 33 * 64 + 7 * 33));
+  expect(problem.operations).toBe(2 * 7 * 33 * 64);
+  for (const { kernel, refusal, predictedSeconds } of candidates(problem, out)) {
+    if (refusal !== undefined) continue;
+    expect(predictedSeconds).toBe(predictSeconds(kernel, problem, hardwareOf(a.device)));
+  }
 });
 
 it('the chosen kernel is that of the smallest prediction, on every device', () => {
-  for (const device of [Device.open('cpu'), Device.open('cpu', { threads: 1 })]) {
+  for (const device of [Device.default, otherDevice(Device)]) {
     for (const m of [1, 6, 64]) {
       using a = Tensor.zeros([m, 64], 'f32', device);
       using b = Tensor.zeros([48, 64], 'f32', device);
       using out = Tensor.empty([m, 48], 'f32', device);
       const problem = new Problem(a, b, {});
       const list = candidates(problem, out);
-      expect(list.map((candidate) => candidate.kernel)).toEqual(kernelList());
+      expect(list.map((candidate) => candidate.kernel)).toEqual(
+        kernelList().filter((kernel) => kernel.device === device.kind),
+      );
       const winner = best(list)?.kernel.index;
       // The second time it is remembered.
       expect([chooseKernel(problem, out), chooseKernel(problem, out)]).toEqual([winner, winner]);

@@ -1,4 +1,10 @@
-import { invalidArgument, type KernelInfo, loadBinding, QutlassError, type Tensor } from '@qutlass/core-kernels';
+import {
+  invalidArgument,
+  type KernelInfo,
+  loadBinding,
+  QutlassError,
+  type Tensor,
+} from '@qutlass/core-kernels';
 import { hardwareOf } from './hardware.js';
 import { predictSeconds } from './model.js';
 import type { Problem } from './problem.js';
@@ -54,8 +60,8 @@ export function candidates(problem: Problem, out: Tensor): Candidate[] {
 }
 
 /**
- * The candidate with the smallest time: measured if any is, since a measurement and a prediction do not compare; the
- * registry's order decides between equals.
+ * The candidate with the smallest time, of those that do not wait to be asked for: measured if any is, since a measurement
+ * and a prediction do not compare. The registry's order decides between equals.
  */
 export function best(list: readonly Candidate[]): Candidate | undefined {
   return smallest(list, 'measuredSeconds') ?? smallest(list, 'predictedSeconds');
@@ -68,7 +74,7 @@ function smallest(
   let winner: Candidate | undefined;
   for (const candidate of list) {
     const seconds = candidate[time];
-    if (seconds === undefined) continue;
+    if (seconds === undefined || candidate.kernel.onRequest) continue;
     if (winner === undefined || seconds < winner[time]!) winner = candidate;
   }
   return winner;

@@ -55,11 +55,12 @@ export class Explanation {
   }
 }
 
-function timesText({ predictedSeconds = 0, measuredSeconds }: Candidate): string {
-  const predicted = `predicted ${microseconds(predictedSeconds)}`;
-  return measuredSeconds === undefined
-    ? predicted
-    : `${predicted}, measured ${microseconds(measuredSeconds)}`;
+function timesText({ kernel, predictedSeconds = 0, measuredSeconds }: Candidate): string {
+  return [
+    `predicted ${microseconds(predictedSeconds)}`,
+    ...(measuredSeconds === undefined ? [] : [`measured ${microseconds(measuredSeconds)}`]),
+    ...(kernel.onRequest ? ['runs only when asked for by name'] : []),
+  ].join(', ');
 }
 
 function microseconds(seconds: number): string {

@@ -2,7 +2,14 @@
 // here too, so one import is enough.
 
 export * from '@qutlass/quant';
-export { ARCHITECTURES, type Architecture, type Precision, RATES, type Rates } from './architecture.js';
+export {
+  ARCHITECTURES,
+  type Architecture,
+  architectureOf,
+  type Precision,
+  RATES,
+  type Rates,
+} from './architecture.js';
 export type { Candidate } from './choose.js';
 export {
   type BlockScaledProduct,
@@ -16,7 +23,7 @@ export {
 export { Explanation, explain } from './explain.js';
 export { HARDWARE, type Hardware, hardwareFrom, hardwareOf } from './hardware.js';
 export { matmul } from './matmul.js';
-export { predictSeconds, type Workload } from './model.js';
+export { type KernelModel, predictSeconds, type Workload } from './model.js';
 export {
   FORMAT_PAIRS,
   type FormatPairs,
@@ -27,8 +34,8 @@ export {
 } from './pairs.js';
 export {
   type OperandKind,
-  PRECISION_MATRIX,
   type PairPrecision,
+  PRECISION_MATRIX,
   type PrecisionRow,
   precisionOf,
   precisionTable,

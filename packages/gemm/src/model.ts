@@ -14,7 +14,8 @@ export interface Workload {
   readonly b: OperandKind;
 }
 
-type ModelledKernel = Pick<
+/** What the model needs to know of a kernel. */
+export type KernelModel = Pick<
   KernelInfo,
   'tile' | 'peakFraction' | 'precision' | 'decodePerClock' | 'bandwidthFraction' | 'maxM'
 >;
@@ -27,7 +28,7 @@ type ModelledKernel = Pick<
  *
  * Infinity if the hardware has no units of the kernel's precision.
  */
-export function predictSeconds(kernel: ModelledKernel, work: Workload, hardware: Hardware): number {
+export function predictSeconds(kernel: KernelModel, work: Workload, hardware: Hardware): number {
   const { m, n, k, a, b } = work;
   const precision = kernel.precision as Precision;
   const [tileM, columns] = kernel.tile;

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { failure, memoryInUse } from '../test/failure.js';
 import { Device, formatByName, hadamard, matmul, prepare, quantize, scope, Tensor } from './index.js';
 
-const device = Device.open('cpu');
+const device = Device.default;
 const normals = (rows: number, cols: number) =>
   Tensor.from(new Random(rows).normals(rows * cols), { shape: [rows, cols] });
 

@@ -1,3 +1,4 @@
+import { otherDevice } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { failure, memoryInUse } from '../test/failure.js';
 import {
@@ -144,8 +145,8 @@ describe('operands that do not fit', () => {
   });
 
   it('in their devices', () => {
-    const device = Device.open('cpu');
-    const other = Device.open('cpu', { threads: 1 });
+    const device = Device.default;
+    const other = otherDevice(Device);
     using here = zeros([4, 128]);
     using there = Tensor.zeros([4, 128], 'f32', other);
     expect(failure(() => matmul(here, there))).toBe(

@@ -59,8 +59,11 @@ const WORTH_TRYING = 4;
 /** Products in a graph, unless they are slow: its launch is then a small part of a sample. */
 const CALLS_PER_GRAPH = 20;
 
-/** Copies of B together are this many times larger than the cache, so that none is in it when its turn comes. */
+/** Copies of B together are this many times larger than the cache, so that none is in it when its turn comes ... */
 const CACHE_MULTIPLE = 3;
+
+/** ... but for a B so small that this many are not. */
+const MAX_COPIES = 256;
 
 /**
  * Measures kernels on a device, so that {@link matmul} chooses by measurement for these problems: time on the device over
@@ -109,8 +112,9 @@ async function tuneProblem(description: TuneProblem, options: TuneOptions): Prom
 function worthTrying(list: readonly Candidate[], names: readonly string[] | undefined): Candidate[] {
   const able = list.filter(({ refusal }) => refusal === undefined);
   if (names) return able.filter(({ kernel }) => names.includes(kernel.name));
-  const fastest = Math.min(...able.map(({ predictedSeconds }) => predictedSeconds!));
-  return able.filter(({ predictedSeconds }) => predictedSeconds! <= WORTH_TRYING * fastest);
+  const free = able.filter(({ kernel }) => !kernel.onRequest);
+  const fastest = Math.min(...free.map(({ predictedSeconds }) => predictedSeconds!));
+  return free.filter(({ predictedSeconds }) => predictedSeconds! <= WORTH_TRYING * fastest);
 }
 
 interface Operands {
@@ -124,7 +128,7 @@ function makeOperands({ m, n, k, a, b, rotation }: TuneProblem, device: Device):
   const copies = [weight];
   try {
     const { cacheBytes } = hardwareOf(device);
-    const count = Math.ceil((CACHE_MULTIPLE * cacheBytes) / weight.byteLength) + 1;
+    const count = Math.min(Math.ceil((CACHE_MULTIPLE * cacheBytes) / weight.byteLength) + 1, MAX_COPIES);
     while (copies.length < count) copies.push(copyOf(weight));
     return { a: randomOperand(m, k, a, device, 2, rotation), b: copies };
   } catch (error) {

@@ -114,7 +114,8 @@ export async function check(c: Case, a: OperandA, b: OperandB, values: Values): 
     expect(out.shape).toEqual([...a.shape.slice(0, -1), n]);
     expect(await denseValues(out), kernel.name).toBeWithinBound(product, {
       outDType: c.outDType,
-      accumulator: values.aMagnitude ? 'f32' : kernel.accumulator,
+      // Rotating A rounds as float32 does, whatever the sums are kept in.
+      accumulator: values.aMagnitude && kernel.accumulator !== 'f22' ? 'f32' : kernel.accumulator,
     });
   }
   expect(accepted).toBeGreaterThan(0);

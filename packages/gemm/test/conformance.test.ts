@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { type FloatDType, type OperandA, type OperandB, Tensor } from '../src/index.js';
 import { attempt, denseValues, GOLDEN_FORMATS, goldenOperand, KERNELS } from './operands.js';
 
-// One suite over every kernel that this machine has: a kernel refuses a problem as unsupported, or its result is within
+// One suite over every kernel that the device has: a kernel refuses a problem as unsupported, or its result is within
 // the bound of the contract for its accumulator.
 
-/** Runs all kernels; returns the accumulators of those that accepted the problem and run unasked. */
+/** Runs all kernels; returns what those that accepted the problem and run unasked sum in. */
 async function conform(
   a: OperandA,
   b: OperandB,
@@ -59,7 +59,7 @@ for (const golden of goldenFiles('gemm_')) {
       ] as const) {
         using a = dense('a', aDType);
         using w = dense('w', wDType);
-        expect(await conform(a, w, bias, product)).toEqual(['f32', 'f64']);
+        expect(await conform(a, w, bias, product)).toEqual(expect.arrayContaining(['f32', 'f64']));
       }
     });
 
@@ -76,8 +76,9 @@ for (const golden of goldenFiles('gemm_')) {
       using a = dense('a', 'bf16');
       using wide = dense('a', 'f32');
       using weight = w.operand;
-      expect(await conform(a, weight, bias, product)).toEqual(['f32', 'f64']);
-      expect(await conform(wide, weight, bias, product, ['f32'])).toEqual(['f32', 'f64']);
+      const sums = expect.arrayContaining(['f32', 'f64']);
+      expect(await conform(a, weight, bias, product)).toEqual(sums);
+      expect(await conform(wide, weight, bias, product, ['f32'])).toEqual(sums);
     });
 
     it.each(quantizers)('%s weights and activations', async (quantizer) => {
@@ -87,9 +88,10 @@ for (const golden of goldenFiles('gemm_')) {
       confirm(product, golden.floats(`${quantizer}.both`));
       using activation = a.operand;
       using weight = w.operand;
+      const sums = await conform(activation, weight, bias, product);
       // Sums of integers have no rounding error, so kernels that would make one refuse them.
-      const accumulators = quantizer.startsWith('int') ? ['f64', 'i32'] : ['f32', 'f64'];
-      expect(await conform(activation, weight, bias, product)).toEqual(accumulators);
+      if (quantizer.startsWith('int')) expect(sums).toEqual(['f64', 'i32']);
+      else expect(sums).toEqual(expect.arrayContaining(['f32', 'f64']));
     });
   });
 }

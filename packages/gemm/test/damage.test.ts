@@ -3,7 +3,6 @@ import { expect, it } from 'vitest';
 import {
   type FloatDType,
   formatByName,
-  matmul,
   type OperandA,
   type OperandB,
   quantize,
@@ -97,13 +96,17 @@ it.each([
     using a = Tensor.from(data, { shape: [m, k] });
     using b = Tensor.from(random.normals(n * k), { shape: [n, k] });
     const last = await b.toFloat32Array();
-    for (const kernel of KERNELS.filter(({ accumulator }) => accumulator !== 'i32')) {
-      using y = matmul(a, b, { kernel: kernel.name });
-      using expected = matmul(clean, b, { kernel: kernel.name });
+    let accepted = 0;
+    for (const kernel of KERNELS) {
+      using y = attempt(kernel, a, b);
+      using expected = attempt(kernel, clean, b);
+      if (!y || !expected) continue;
+      ++accepted;
       const result = await y.toFloat32Array();
       const rest = await expected.toFloat32Array();
       for (let col = 0; col < n; ++col) rest[n + col] = value * (last[col * k + k - 1] as number);
       expect(result, kernel.name).toEqual(rest);
     }
+    expect(accepted).toBeGreaterThan(0);
   }
 });

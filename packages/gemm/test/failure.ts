@@ -1,9 +1,9 @@
 import { expect } from 'vitest';
 import { Device, QutlassError } from '../src/index.js';
 
-/** Memory that is in use on the CPU when all enqueued work, which holds memory until it has run, is done. */
+/** Memory that is in use when all enqueued work, which holds memory until it has run, is done. */
 export function memoryInUse(): { allocations: number; allocated: number } {
-  const device = Device.open('cpu');
+  const device = Device.default;
   device.defaultStream.synchronizeSync();
   const { allocations, allocated } = device.memoryStats();
   return { allocations, allocated };

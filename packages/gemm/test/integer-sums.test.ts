@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { int8, matmul, QuantizedTensor, rowScales, Tensor } from '../src/index.js';
-import { KERNELS } from './operands.js';
+import { int8, QuantizedTensor, rowScales, Tensor } from '../src/index.js';
+import { attempt, KERNELS } from './operands.js';
 
 describe('int8 beyond the range of 32-bit sums', () => {
   const k = 140_000;
@@ -27,8 +27,10 @@ describe('int8 beyond the range of 32-bit sums', () => {
     using b = matrix(3, zero);
     const exact = Math.fround((127 - (zero ?? 0)) ** 2 * k);
     expect(exact).toBeGreaterThan(2 ** 31);
-    for (const kernel of KERNELS.filter(({ accumulator }) => accumulator !== 'f32')) {
-      using y = matmul(a, b, { outDType: 'f32', kernel: kernel.name });
+    for (const kernel of KERNELS) {
+      using y = attempt(kernel, a, b, { outDType: 'f32' });
+      if (!y) continue;
+      expect(kernel.accumulator).toMatch(/^(i32|f64)$/);
       expect(await y.toFloat32Array(), kernel.name).toEqual(new Float32Array(m * 3).fill(exact));
     }
   });

@@ -1,6 +1,7 @@
 import { bf16Value, blockedOffset, f16Value, type Golden, referenceDequantize } from '@qutlass/test-support';
 import {
   codeDType,
+  Device,
   type FloatDType,
   type Format,
   fp8,
@@ -26,10 +27,10 @@ import {
 // Operands together with the float64 values that they stand for. The values come from codes and scales by the formulas
 // of the contract, not from the library.
 
-/** The kernels that this machine can run. */
+/** The kernels that the device of this run has. */
 export const KERNELS: readonly KernelInfo[] = loadBinding()
   .kernels()
-  .filter((kernel) => kernel.available);
+  .filter((kernel) => kernel.device === Device.default.kind && kernel.available);
 
 /** The product by one kernel, or undefined if it refuses the operands as unsupported. */
 export function attempt(

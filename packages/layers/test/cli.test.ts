@@ -110,6 +110,11 @@ describe('qutlass doctor', () => {
     const report = JSON.parse(json.stdout);
     expect(report).toMatchObject({ ok: true, node: process.version, binary: { loaded: true } });
     expect(report.kernels.map(({ name }: { name: string }) => name)).toContain('cpu.reference');
+    expect(report.precisions[0]).toMatchObject({ architecture: 'x64' });
+    expect(report.precisions[0].pairs).toContainEqual({
+      ...{ a: 'int8', b: 'int8' },
+      ...{ precision: 'int8', native: true, products: 1 },
+    });
   });
 });
 

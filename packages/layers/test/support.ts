@@ -9,7 +9,7 @@ import type { TensorToWrite } from '../src/checkpoint/safetensors-writer.js';
 import { testdata } from '../src/checkpoint/test-support.js';
 import type { Llama } from '../src/model/llama.js';
 
-export const device = Device.open('cpu');
+export const device = Device.default;
 export const tinyLlama = join(testdata, 'models/tiny-llama');
 
 /** Token ids and logits that a float64 program computed for tiny-llama. */

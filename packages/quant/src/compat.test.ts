@@ -48,8 +48,8 @@ describe('fusedQuantizeMx', () => {
 
   it('keeps its results in a scope and frees the rest', () => {
     const allocations = () => {
-      Device.open('cpu').defaultStream.synchronizeSync();
-      return Device.open('cpu').memoryStats().allocations;
+      Device.default.defaultStream.synchronizeSync();
+      return Device.default.memoryStats().allocations;
     };
     const before = allocations();
     using x = Tensor.zeros([1, 32], 'bf16');

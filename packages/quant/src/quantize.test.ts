@@ -1,3 +1,4 @@
+import { otherDevice } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import {
   Device,
@@ -16,8 +17,8 @@ import {
   Tensor,
 } from './index.js';
 
-const device = Device.open('cpu');
-const other = Device.open('cpu', { threads: 1 });
+const device = Device.default;
+const other = otherDevice(Device);
 
 /** Blocks in use once everything enqueued has run, frees included. */
 function allocations(): number {
@@ -48,7 +49,7 @@ describe('quantize', () => {
     expect(q.shape).toEqual([6, 32]);
     expect(q.scales.shape).toEqual([6, 1]);
     expect(q.codes.shape).toEqual([6, 16]);
-    expect(q.toString()).toBe('QuantizedTensor(mxfp4[6, 32], cpu)');
+    expect(q.toString()).toBe(`QuantizedTensor(mxfp4[6, 32], ${device.name})`);
   });
 
   it('refuses a K that is not a multiple of the group', () => {
@@ -97,7 +98,7 @@ describe('quantize', () => {
     using x = matrix(2, 32);
     using scale = Tensor.from([1], { shape: [1], device: other });
     expect(failure(() => quantize(x, nvfp4(), { globalScale: scale }))).toBe(
-      'QUTLASS_E_ARGUMENT device: expected all operands on cpu, got one on cpu with 1 thread(s)',
+      `QUTLASS_E_ARGUMENT device: expected all operands on ${device}, got one on ${other}`,
     );
   });
 
@@ -189,7 +190,7 @@ describe('QuantizedTensor', () => {
       'QUTLASS_E_FORMAT globalScale: expected a tensor for mxfp4-abs_max, got none',
     );
     expect(refusal(mxfp4(), { codes: Tensor.zeros([4, 32], 'u8', other) })).toBe(
-      'QUTLASS_E_ARGUMENT device: expected all operands on cpu with 1 thread(s), got one on cpu',
+      `QUTLASS_E_ARGUMENT device: expected all operands on ${other}, got one on ${device}`,
     );
   });
 });

@@ -62,6 +62,7 @@ export class QuantizedTensor<
   readonly globalScale: Tensor<'f32'> | undefined;
   readonly clipMask: Tensor<'u8'> | undefined;
   readonly rotation: Rotation | undefined;
+  readonly #parts: readonly Tensor[];
   readonly #handle: QuantizedHandle;
 
   /**
@@ -81,6 +82,9 @@ export class QuantizedTensor<
     this.globalScale = parts.globalScale;
     this.clipMask = parts.clipMask;
     this.rotation = parts.rotation?.kind === 'identity' ? undefined : parts.rotation;
+    this.#parts = [this.codes, this.scales, this.zeroPoints, this.globalScale, this.clipMask].filter(
+      (part) => part !== undefined,
+    );
     this.#handle = loadBinding().quantizedCreate(
       nativeFormat(format),
       this.rows,
@@ -98,7 +102,7 @@ export class QuantizedTensor<
   get handle(): QuantizedHandle {
     this.requireLive('quantized tensor');
     // A part may have been disposed on its own.
-    for (const part of this.owned()) part.handle;
+    for (const part of this.#parts) part.handle;
     return this.#handle;
   }
 
@@ -146,10 +150,8 @@ export class QuantizedTensor<
     return this.withScaleLayout(this.scaleLayout);
   }
 
-  override *owned(): Iterable<Tensor> {
-    for (const part of [this.codes, this.scales, this.zeroPoints, this.globalScale, this.clipMask]) {
-      if (part) yield part;
-    }
+  override owned(): Iterable<Tensor> {
+    return this.#parts;
   }
 
   override toString(): string {

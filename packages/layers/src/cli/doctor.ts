@@ -1,4 +1,5 @@
-import { doctor, type NativeDeviceInfo } from '@qutlass/core-kernels';
+import { type DoctorReport, doctor, type NativeDeviceInfo } from '@qutlass/core-kernels';
+import { architectureOf, PRECISION_MATRIX } from '@qutlass/gemm';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { printJson, printTable } from './output.js';
@@ -9,6 +10,15 @@ function gpuText({ name, isa, threads, memoryBytes, driver }: NativeDeviceInfo):
   return `${name}, ${isa}, ${threads} multiprocessors, ${memory}, driver for CUDA ${driver}`;
 }
 
+/** As what the devices of this machine multiply pairs of operands. */
+function precisions({ cpu, gpus }: DoctorReport) {
+  const found = [cpu, ...gpus.map(({ info }) => info)].flatMap((info) => (info ? [info.isa] : []));
+  return [...new Set(found.map(architectureOf))].map((architecture) => ({
+    architecture,
+    pairs: PRECISION_MATRIX.map(({ a, b, on }) => ({ a, b, ...on[architecture] })),
+  }));
+}
+
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('Show what the library sees on this machine: binary, devices, kernels.')
@@ -17,7 +27,7 @@ export function doctorCommand(): Command {
       const report = doctor();
       if (!report.ok) process.exitCode = 1;
       if (json) {
-        printJson(report);
+        printJson({ ...report, precisions: precisions(report) });
         return;
       }
       const state = (good: boolean, text: string) => `${good ? pc.green('ok') : pc.yellow('no')}  ${text}`;
@@ -47,10 +57,11 @@ export function doctorCommand(): Command {
       if (report.kernels.length) {
         process.stdout.write('\n');
         printTable(
-          ['kernel', 'device', 'accumulator', 'tile', 'here'],
+          ['kernel', 'device', 'multiplies', 'sums in', 'tile', 'here'],
           report.kernels.map((kernel) => [
             kernel.name,
             kernel.device,
+            kernel.precision,
             kernel.accumulator,
             kernel.tile.join(' x '),
             kernel.available ? 'yes' : `needs ${kernel.requiresIsa}`,

@@ -1,4 +1,5 @@
 import { Device, Tensor } from '@qutlass/core-kernels';
+import { otherDevice } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { device, expectNoLeak, expectProduct, randomTensor, randomValues } from '../../test/support.js';
 import { failure } from '../checkpoint/test-support.js';
@@ -59,10 +60,10 @@ describe('Linear', () => {
     expect(await failure(() => new Linear(weight, matrixBias))).toBe(
       'QUTLASS_E_SHAPE bias: expected shape [4], got [1, 4]',
     );
-    const other = Device.open('cpu', { threads: 1 });
+    const other = otherDevice(Device);
     using elsewhere = Tensor.zeros([4], 'f32', other);
     expect(await failure(() => new Linear(weight, elsewhere))).toBe(
-      'QUTLASS_E_ARGUMENT device: expected all operands on cpu, got one on cpu with 1 thread(s)',
+      `QUTLASS_E_ARGUMENT device: expected all operands on ${device}, got one on ${other}`,
     );
     using layer = new Linear(weight.share());
     using x = randomTensor([2, 7]);

@@ -3,8 +3,8 @@
 // Codes of e2m1, e4m3, e5m2, int8 and int4, less their zero points, are bf16 numbers, so their products are
 // exact, and scales are applied to the float32 sum of a group. float16, float32 and nf4 are not: they are
 // split into sums of bf16 numbers, and the products of all parts are added. Two parts carry float16 exactly
-// and the others up to 2^-17; a float32 beside another takes three, which leaves 2^-17 for both, half of what
-// a product may be off.
+// and nf4 up to 2^-17, three carry float32. Of two float32 operands the second has two parts, which leaves
+// half of what a product may be off.
 //
 // Tensor cores truncate when they add. They add no more than 256 products; what follows is rounded to
 // nearest.
@@ -84,20 +84,22 @@ void launch(const Problem& problem, cudaStream_t stream) {
   launch_tiles<Sums>(problem, steps_per_segment<Sums>(problem, kSegment), stream);
 }
 
-int parts(Kind kind) { return Bf16Tile<1>::takes(kind) ? 1 : 2; }
+int parts(Kind kind) { return Bf16Tile<1>::takes(kind) ? 1 : kind == Kind::kF32 ? 3 : 2; }
 
 }  // namespace
 
 void launch_f32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
-  if (problem.a.kind == Kind::kF32 && problem.b.kind == Kind::kF32)
-    return launch<3, 2, Small>(problem, stream);
   // A large tile reads less per product, but has to be there for every multiprocessor.
   const bool large = problem.m > Small::kM && tile_count<Large>(problem) >= device.multiProcessorCount;
   switch (parts(problem.a.kind) * 10 + parts(problem.b.kind)) {
     case 11: return large ? launch<1, 1, Large>(problem, stream) : launch<1, 1, Small>(problem, stream);
     case 12: return large ? launch<1, 2, Large>(problem, stream) : launch<1, 2, Small>(problem, stream);
     case 21: return large ? launch<2, 1, Large>(problem, stream) : launch<2, 1, Small>(problem, stream);
-    default: return large ? launch<2, 2, Large>(problem, stream) : launch<2, 2, Small>(problem, stream);
+    case 22: return large ? launch<2, 2, Large>(problem, stream) : launch<2, 2, Small>(problem, stream);
+    case 13: return launch<1, 3, Small>(problem, stream);
+    case 23: return launch<2, 3, Small>(problem, stream);
+    case 31: return launch<3, 1, Small>(problem, stream);
+    default: return launch<3, 2, Small>(problem, stream);
   }
 }
 

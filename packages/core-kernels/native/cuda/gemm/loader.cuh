@@ -18,13 +18,15 @@ inline constexpr int kSteps = 2;
 inline constexpr int kStepBytes = kTileRowBytes / kSteps;
 
 // Takes the bf16 next to `value` off it and returns it. Two of them leave at most 2^-17 of a number, three
-// nothing. Infinity is its first part alone.
-__device__ inline float take_bf16(float& value) {
+// nothing. Infinity is the last part alone: as the third it meets the first part of the other operand only,
+// whose sign is that of the number.
+__device__ inline float take_bf16(float& value, bool last) {
+  if (isinf(value)) return last ? value : 0.0f;
   const uint32_t bits = __float_as_uint(value);
   const uint32_t rounded = (bits + 0x8000u) & 0xFFFF0000u;
   // The largest numbers would round to infinity.
   const float part = __uint_as_float((rounded & 0x7F800000u) == 0x7F800000u ? bits & 0xFFFF0000u : rounded);
-  value = isinf(value) ? 0.0f : value - part;
+  value -= part;
   return part;
 }
 
@@ -41,8 +43,8 @@ __device__ inline void store_bf16(float (&values)[kCount], uint8_t* at, int plan
     uint32_t words[kCount / 2];
 #pragma unroll
     for (int i = 0; i < kCount; i += 2) {
-      const float low = kParts == 1 ? values[i] : take_bf16(values[i]);
-      const float high = kParts == 1 ? values[i + 1] : take_bf16(values[i + 1]);
+      const float low = kParts == 1 ? values[i] : take_bf16(values[i], part == kParts - 1);
+      const float high = kParts == 1 ? values[i + 1] : take_bf16(values[i + 1], part == kParts - 1);
       words[i / 2] = pack_upper_halves(low, high);
     }
     if constexpr (kCount == 8) {

@@ -162,7 +162,9 @@ void CudaDevice::upload(void* block, const void* host, size_t bytes) {
   use_device(ordinal_);
   cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
   cudaThreadExchangeStreamCaptureMode(&mode);
-  const cudaError_t error = cudaMemcpy(block, host, bytes, cudaMemcpyHostToDevice);
+  cudaError_t error = cudaMemcpy(block, host, bytes, cudaMemcpyHostToDevice);
+  // A small copy may be on its way still, and the streams of the library do not wait for it.
+  if (error == cudaSuccess) error = cudaStreamSynchronize(cudaStreamLegacy);
   cudaThreadExchangeStreamCaptureMode(&mode);
   check(error, "upload");
 }

@@ -1,0 +1,4 @@
+import { useTestDevice } from '@qutlass/test-support';
+import { Device } from '../src/index.js';
+
+useTestDevice(Device);
