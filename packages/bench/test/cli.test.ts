@@ -1,44 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { modelRowName } from '../src/results/names.js';
-import {
-  decodeResults,
-  demoResults,
-  gemmResults,
-  hostResults,
-  layerResults,
-  quantizeResults,
-} from '../src/results/schema.js';
+import { demoResults, gemmResults } from '../src/results/schema.js';
+import { commandLine } from './command-line.js';
 
-const BIN = fileURLToPath(new URL('../bin/qutlass-bench.mjs', import.meta.url));
-
-let folder = '';
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'qutlass-bench-'));
-});
-afterAll(() => rm(folder, { recursive: true }));
-
-interface Finished {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-function start(args: readonly string[]): { child: ChildProcess; finished: Promise<Finished> } {
-  const child = spawn(process.execPath, [BIN, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  const finished = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]).then(
-    ([stdout, stderr, [code]]): Finished => ({ code, stdout, stderr }),
-  );
-  return { child, finished };
-}
-
-const cli = (...args: string[]) => start(args).finished;
+const { folder, start, cli } = commandLine();
 
 describe('qutlass-bench demo', () => {
   it('prints JSON alone, with the losses of the independent implementation, and writes the report', async () => {
@@ -61,7 +30,7 @@ describe('qutlass-bench demo', () => {
       ['bf16', true],
       ['nvfp4', true],
     ]);
-    const report = await readFile(join(folder, 'qutlass-report.html'), 'utf8');
+    const report = await readFile(join(folder(), 'qutlass-report.html'), 'utf8');
     expect(report.match(/<svg[^>]* aria|<svg[^>]*viewBox/g)?.length).toBeGreaterThanOrEqual(4);
   }, 300_000);
 
@@ -94,7 +63,7 @@ describe('qutlass-bench gemm, compare and report', () => {
     ];
     const measured = await cli(...args);
     expect(measured.code).toBe(0);
-    expect(measured.stdout).toBe(await readFile(join(folder, 'gemm.json'), 'utf8'));
+    expect(measured.stdout).toBe(await readFile(join(folder(), 'gemm.json'), 'utf8'));
     const { rows, limits, settings, gpu } = gemmResults.parse(JSON.parse(measured.stdout));
     expect({ gpu, clock: settings.clock }).toEqual({ gpu: null, clock: 'host' });
     expect(measured.stderr).toMatch(/3 x 256 x 256 nvfp4 \(2 of 3, about \d+ s left\)/);
@@ -124,87 +93,10 @@ describe('qutlass-bench gemm, compare and report', () => {
 
     const report = await cli('report', 'gemm.json', '--out', 'gemm.html');
     expect(report).toMatchObject({ code: 0, stdout: 'report: gemm.html\n' });
-    expect(await readFile(join(folder, 'gemm.html'), 'utf8')).toContain('<svg');
+    expect(await readFile(join(folder(), 'gemm.html'), 'utf8')).toContain('<svg');
     const figures = await cli('report', 'gemm.json', '--svg', 'figures');
     expect(figures).toMatchObject({ code: 0, stdout: 'figures/gemm-speedup.svg\nfigures/gemm.md\n' });
-    expect(await readFile(join(folder, 'figures', 'gemm.md'), 'utf8')).toContain('| f32 x nvfp4 |');
-  });
-});
-
-describe('the suites', () => {
-  const run = async (...args: string[]): Promise<unknown> => {
-    const { code, stdout, stderr } = await cli(...args, '--device', 'cpu', '--quick', '--json');
-    expect({ code, stderr }).toMatchObject({ code: 0 });
-    return JSON.parse(stdout);
-  };
-
-  it('quantize: bytes, and rates by them', async () => {
-    const { rows, limits } = quantizeResults.parse(
-      await run('quantize', '--shapes', '16,256', '--formats', 'nvfp4,int8-row'),
-    );
-    expect(rows.map(({ format, rotation, globalScale }) => [format, rotation, globalScale])).toEqual([
-      ['nvfp4', null, 'found'],
-      ['nvfp4', null, 'given'],
-      ['nvfp4', 'hadamard(16)', 'found'],
-      ['nvfp4', 'hadamard(16)', 'given'],
-      ['int8-row', null, null],
-      ['int8-row', 'hadamard(128)', null],
-    ]);
-    // 2 bytes read; 4.5 bits written, and the global scale; 8 bits and a float32 scale for each row.
-    const sizes = { nvfp4: 16 * 256 * (2 + 4.5 / 8) + 4, 'int8-row': 16 * 256 * 3 + 16 * 4 };
-    for (const { format, bytes, seconds, gigabytesPerSecond, copyFraction } of rows) {
-      expect(bytes).toBe(sizes[format as keyof typeof sizes]);
-      expect(gigabytesPerSecond).toBeCloseTo(bytes / seconds.median / 1e9, 6);
-      expect(copyFraction).toBeCloseTo(bytes / seconds.median / limits.copyBandwidth.median, 6);
-    }
-  });
-
-  it('layer: the whole and the product', async () => {
-    const formats = 'bf16,nvfp4:nvfp4+16,int4-g128';
-    const { rows } = layerResults.parse(await run('layer', '--shapes', '2,256,100', '--formats', formats));
-    expect(rows.map(({ weight, activations, rotation }) => [weight, activations, rotation])).toEqual([
-      ['f32', null, null],
-      ['nvfp4', 'nvfp4', 'hadamard(16)'],
-      ['int4-g128', null, null],
-    ]);
-    for (const { kernel } of rows) expect(kernel).toMatch(/^cpu\./);
-  });
-
-  it('decode: tokens, and the roofline by the bytes of a token', async () => {
-    const args = ['--shape', 'tiny', '--layers', '1', '--context', '16', '--format', 'bf16,nvfp4'];
-    const { rows, limits } = decodeResults.parse(await run('decode', ...args));
-    expect(rows.map(({ model, layers, weights, context }) => [model, layers, weights, context])).toEqual([
-      ['tiny', 1, 'f32', 16],
-      ['tiny', 1, 'nvfp4', 16],
-    ]);
-    for (const { bytesPerToken, rooflineTokensPerSecond, rooflineFraction, tokensPerSecond } of rows) {
-      expect(rooflineTokensPerSecond).toBeCloseTo(limits.readBandwidth.median / bytesPerToken, 3);
-      expect(rooflineFraction).toBeCloseTo(tokensPerSecond.median / rooflineTokensPerSecond, 6);
-    }
-    expect(rows[1]!.bytesPerToken).toBeLessThan(rows[0]!.bytesPerToken);
-  });
-
-  it('host: the kernels of each operation', async () => {
-    const { rows } = hostResults.parse(await run('host', '--formats', 'nvfp4,nvfp4:nvfp4'));
-    expect(rows.map(({ operation, nodes }) => [operation, nodes])).toEqual([
-      ['QuantLinear.forward nvfp4', 1],
-      // The global scale, the codes, the product.
-      ['QuantLinear.forward nvfp4 x nvfp4', 3],
-      ['Graph.launch', 1],
-      ['Graph.launch', 64],
-    ]);
-  });
-
-  it('tune: measured times, in the file that was named', async () => {
-    const args = ['--shapes', '1,2048,2048', '--formats', 'f32', '--cache', 'tuning.json'];
-    const tuned = (await run('tune', ...args)) as {
-      chosen: string;
-      kernels: { measuredSeconds: number }[];
-    }[];
-    expect(tuned).toHaveLength(1);
-    expect(tuned[0]!.chosen).toMatch(/^cpu\.f32\./);
-    expect(tuned[0]!.kernels.some(({ measuredSeconds }) => measuredSeconds > 0)).toBe(true);
-    expect(await readFile(join(folder, 'tuning.json'), 'utf8')).toContain('cpu.f32.');
+    expect(await readFile(join(folder(), 'figures', 'gemm.md'), 'utf8')).toContain('| f32 x nvfp4 |');
   });
 });
 
@@ -213,12 +105,12 @@ describe('qutlass-bench docs', () => {
     const results = fileURLToPath(new URL('../results', import.meta.url));
     const made = await cli('docs', '--results', results, '--out', 'docs');
     expect(made.code).toBe(0);
-    const page = await readFile(join(folder, 'docs', 'benchmarks.md'), 'utf8');
+    const page = await readFile(join(folder(), 'docs', 'benchmarks.md'), 'utf8');
     for (const [, figure] of page.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)) {
-      expect(await readFile(join(folder, 'docs', figure!), 'utf8')).toContain('<svg');
+      expect(await readFile(join(folder(), 'docs', figure!), 'utf8')).toContain('<svg');
     }
     expect(await cli('docs', '--results', results, '--out', 'docs', '--check')).toMatchObject({ code: 0 });
-    await writeFile(join(folder, 'docs', 'benchmarks.md'), 'old');
+    await writeFile(join(folder(), 'docs', 'benchmarks.md'), 'old');
     expect(await cli('docs', '--results', results, '--out', 'docs', '--check')).toMatchObject({
       code: 1,
       stderr: 'error: out of date, run qutlass-bench docs: benchmarks.md\n',
@@ -290,7 +182,7 @@ describe('qutlass-bench', () => {
   });
 
   it('asks for a text where a model has no held-out tokens', async () => {
-    const model = await mkdtemp(join(folder, 'model-'));
+    const model = await mkdtemp(join(folder(), 'model-'));
     const source = fileURLToPath(new URL('../../../testdata/models/tiny-llama/config.json', import.meta.url));
     await writeFile(join(model, 'config.json'), await readFile(source));
     const { code, stderr } = await cli('demo', '--model', model);

@@ -1,12 +1,14 @@
-import { Device } from '@qutlass/core-kernels';
+import { Device, DTYPES } from '@qutlass/core-kernels';
 import { QuantLinear } from '@qutlass/layers';
 import { expect, it } from 'vitest';
+import { denseDType } from '../gemm/operands.js';
 import { parseVariant } from '../model/variants.js';
 import { modelConfig } from '../models.js';
 import { createRandomLlama } from './random-model.js';
 import { bytesPerToken } from './roofline.js';
 
-const device = Device.open('cpu');
+const device = Device.default;
+const { bytes: width } = DTYPES[denseDType(device)];
 const config = modelConfig('tiny', 2);
 
 it('makes models whose logits are finite and whose layers have the format', async () => {
@@ -36,7 +38,7 @@ it('counts the bytes that a token reads', async () => {
   const layer = attention + 3 * 256 * 768 + 2 * 256;
   const read = 2 * layer + 256 + 1024 * 256 + 256;
   const cache = 2 * 2 * 128 * 100;
-  expect(bytesPerToken(model, 100)).toBe(4 * (read + cache));
+  expect(bytesPerToken(model, 100)).toBe(width * (read + cache));
 });
 
 it('stops when asked to, and frees what there is', async () => {
