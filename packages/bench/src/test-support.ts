@@ -107,6 +107,7 @@ export function gemmRow(values: Partial<GemmRow> = {}): GemmRow {
     gops: 33.5,
     weightGigabytesPerSecond: 9.4,
     bandwidthFraction: 0.47,
+    peakFraction: null,
     baseline: 'cpu.f32.avx2',
     speedup: exact(2),
     ...values,

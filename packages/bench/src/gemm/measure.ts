@@ -1,5 +1,7 @@
 import { type Device, invalidArgument, loadBinding, Tensor } from '@qutlass/core-kernels';
+import type { Precision } from '@qutlass/gemm';
 import type { GemmRow, Limits } from '../results/types.js';
+import type { Spread } from '../statistics.js';
 import type { Contender } from '../timing/clock.js';
 import { type CacheState, Copies } from '../timing/copies.js';
 import { Pace } from '../timing/pace.js';
@@ -68,6 +70,8 @@ interface Candidate extends Contender {
   readonly kernel: string;
   readonly chosen: boolean;
   readonly bytes: number;
+  /** Operations per second that the vendor's library reaches in the precision of these operands. */
+  readonly peak: number | undefined;
 }
 
 async function measureShape(
@@ -94,8 +98,9 @@ async function measureShape(
       );
       if (candidates.length === 0) continue;
       const sampled = await sampleInterleaved([first, ...candidates], samplingOf(options));
-      candidates.forEach(({ operands: { a, weight }, kernel, chosen, bytes }, index) => {
+      candidates.forEach(({ operands: { a, weight }, kernel, chosen, bytes, peak }, index) => {
         const { seconds, speedup } = sampled[index + 1]!;
+        const rate = (2 * m * n * k) / seconds.median;
         rows.push({
           ...{ m, n, k },
           a: operandName(a),
@@ -104,9 +109,10 @@ async function measureShape(
           weightBytes: weights.bytesEach,
           bytes,
           seconds,
-          gops: (2 * m * n * k) / seconds.median / 1e9,
+          gops: rate / 1e9,
           weightGigabytesPerSecond: weights.bytesEach / seconds.median / 1e9,
           bandwidthFraction: bytes / seconds.median / limits.readBandwidth.median,
+          peakFraction: peak === undefined ? null : rate / peak,
           baseline: reference,
           speedup,
         });
@@ -124,10 +130,13 @@ function candidatesOf(
   a: BenchActivations,
   weights: Copies<BenchWeight>,
   cache: CacheState,
-  { device, kernels }: GemmOptions,
+  { device, kernels, limits }: GemmOptions,
 ): Candidate[] {
   const dtype = denseDType(device);
-  const { candidates, chosen, bytes } = explainProduct(a, weights.at(cache, 0), dtype);
+  const { candidates, chosen, bytes, precision } = explainProduct(a, weights.at(cache, 0), dtype);
+  const { bf16, fp8, int8 } = limits.peaks;
+  const peaks: Partial<Record<Precision, Spread | null>> = { bf16, f16: bf16, fp8, int8 };
+  const peak = peaks[precision.precision]?.median;
   const able = candidates.filter(({ refusal }) => refusal === undefined);
   const fastest = Math.min(...able.map(({ predictedSeconds }) => predictedSeconds!));
   return able
@@ -139,6 +148,7 @@ function candidatesOf(
     )
     .map(({ kernel: { name } }) => ({
       ...{ operands, kernel: name, chosen: name === chosen, bytes },
+      peak: peak === undefined ? undefined : peak / precision.products,
       enqueue: (call) => enqueueProduct(a, weights.at(cache, call), dtype, name),
       period: weights.period(cache),
     }));

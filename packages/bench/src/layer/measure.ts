@@ -45,11 +45,14 @@ export async function measureLayers(options: LayerOptions): Promise<LayerRow[]> 
 export function createLayer(weight: Tensor<FloatDType>, variant: Variant): LinearModule {
   const { weights: format, activations, rotation } = variant;
   if (!format) return new Linear(weight.clone());
-  return QuantLinear.from(weight, {
+  const layer = QuantLinear.from(weight, {
     format,
     activations: activations ?? null,
     ...(rotation && { rotation }),
   });
+  // Now, and not within a measurement.
+  layer.prepared;
+  return layer;
 }
 
 async function measureLayer(

@@ -14,7 +14,8 @@ it.each([demoResults(), grid, ...Object.values(timedResults)])(
       expect(text).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" width="\d+" height="\d+"/);
       // Colors are literal: not all programs know custom properties, and none knows those of the page.
       expect(text).not.toMatch(/var\(|currentColor/);
-        const { document } = parseHTML(text);
+      const { document } = parseHTML(text);
+      expect(document.querySelector('text')?.textContent).toBe(figure.title);
       expect(document.querySelectorAll('svg svg')).toHaveLength(figure.legends.length + figure.panels.length);
     }
   },

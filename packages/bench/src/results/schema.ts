@@ -99,6 +99,7 @@ const gemmRow = z.strictObject({
   gops: positive,
   weightGigabytesPerSecond: positive,
   bandwidthFraction: positive,
+  peakFraction: positive.nullable(),
   baseline: z.string(),
   speedup: spread,
 });

@@ -165,6 +165,11 @@ export interface GemmRow extends Shape {
   readonly weightGigabytesPerSecond: number;
   /** All bytes per second, over the bandwidth that reading alone reaches. */
   readonly bandwidthFraction: number;
+  /**
+   * Operations per second, over the peak of the vendor's library in the fastest precision that the device has for these
+   * operands; null where that was not measured.
+   */
+  readonly peakFraction: number | null;
   /** The kernel that `speedup` is relative to, on dense operands. */
   readonly baseline: string;
   /** Time of the baseline in the same round over the time of this one. */

@@ -17,13 +17,19 @@ export function gemmTables({ rows, settings }: GemmResults): Table[] {
     `${roundsNote(settings.rounds)} Cold: weights in turn, beyond the ${cache} MiB cache. ` +
     'vs dense: time of the dense kernel that the title names, in the same rounds, over that of this one; the dense row is a ' +
     'control, the same product on other memory: differences as small as its own mean nothing. Of reading: bytes of both ' +
-    'operands and the result per second, over what reading alone reaches. * the kernel that the library chooses.';
+    'operands and the result per second, over what reading alone reaches. Of peak: operations per second over those of a ' +
+    'large product by cuBLASLt, in the fastest precision that the device has for these operands. * the kernel that the ' +
+    'library chooses.';
   return shapes.map((shape, index) => {
     const own = rows.filter((row) => shapeName(row) === shape);
     const pairs = own
       .filter(({ cache }) => cache === 'cold')
       .map((cold) => ({ cold, hot: own.find((row) => row.cache === 'hot' && sameProduct(row, cold)) }));
-    const columns = pairs.some(({ hot }) => hot) ? [...COLUMNS, ...HOT_COLUMNS] : COLUMNS;
+    const columns = [
+      ...COLUMNS,
+      ...(pairs.some(({ cold }) => cold.peakFraction !== null) ? [PEAK_COLUMN] : []),
+      ...(pairs.some(({ hot }) => hot) ? HOT_COLUMNS : []),
+    ];
     const title = `M x N x K = ${shape}, against ${own[0]!.baseline}`;
     // The same words hold for all tables.
     return tableOf(title, pairs, columns, index === shapes.length - 1 ? note : undefined);
@@ -43,6 +49,12 @@ const COLUMNS: readonly ColumnOf<Pair>[] = [
   { title: 'GB/s', align: 'right', value: ({ cold }) => cold.weightGigabytesPerSecond.toPrecision(3) },
   { title: 'Of reading', align: 'right', value: ({ cold }) => percent(cold.bandwidthFraction) },
 ];
+
+const PEAK_COLUMN: ColumnOf<Pair> = {
+  title: 'Of peak',
+  align: 'right',
+  value: ({ cold: { peakFraction } }) => (peakFraction === null ? '' : percent(peakFraction)),
+};
 
 const HOT_COLUMNS: readonly ColumnOf<Pair>[] = [
   ...timeColumns<Pair>('Hot', ({ hot, cold }) => (hot ?? cold).seconds),

@@ -64,6 +64,8 @@ it('the gemm tables have one line for hot and cold of a product, and one table f
     'f32 x nvfp4 | cpu.f32.avx2 * | 1.00 ms | ±10 % | 2.00x | 33.5 | 9.40 | 47 % | 500 us | ±20 % | 3.00x',
   );
   expect(tables[1]?.rows[0]?.[4]).toEqual({ text: '0.50x', tone: 'bad' });
+  const [withPeak] = gemmTables(gemmResults([gemmRow({ peakFraction: 0.5 })]));
+  expect(texts(withPeak!)[0]?.at(-1)).toBe('50 %');
   // Nothing was measured with the weight in the cache.
   expect(tables[1]?.columns.map(({ title }) => title)).not.toContain('Hot');
 });
