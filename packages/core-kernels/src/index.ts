@@ -8,7 +8,6 @@ export { ERROR_CODES, invalidArgument, QutlassError, type QutlassErrorCode } fro
 export { Graph } from './graph.js';
 export { type LoadAttempt, type LoadReport, loadBinding } from './loader.js';
 export type {
-  DeviceHandle,
   KernelInfo,
   MatmulProblem,
   MemoryStats,
