@@ -206,7 +206,7 @@ function requireParts(format: Format, parts: QuantizedParts): void {
 
 function requirePart(name: string, part: Tensor, dtype: string, shape: readonly number[]): void {
   if (part.dtype !== dtype) throw invalidArgument('QUTLASS_E_DTYPE', name, dtype, part.dtype);
-  if (shapeText(part.shape) !== shapeText(shape)) {
+  if (part.shape.length !== shape.length || part.shape.some((extent, i) => extent !== shape[i])) {
     throw invalidArgument('QUTLASS_E_SHAPE', name, `shape ${shapeText(shape)}`, shapeText(part.shape));
   }
 }

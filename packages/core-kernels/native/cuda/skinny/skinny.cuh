@@ -16,7 +16,7 @@
 #include "cuda/gemm/epilogue.cuh"
 #include "cuda/skinny/expand.cuh"
 #include "cuda/skinny/skinny.h"
-#include "error.h"
+#include "shared_memory.h"
 
 namespace qutlass::cuda {
 
@@ -321,8 +321,7 @@ void launch_shape(const SkinnyProblem& p, const SkinnyLaunch& launch) {
   const int meeting_sets = std::clamp(kMeetingBytes / bytes_per_set, 1, per_block);
   const int bytes =
       kWarps * Shape::kStages * static_cast<int>(sizeof(RingStage<T, Shape>)) + meeting_sets * bytes_per_set;
-  check(cudaFuncSetAttribute(skinny_kernel<T, Shape>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
-        "matmul");
+  allow_shared_memory<skinny_kernel<T, Shape>>(bytes);
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
