@@ -22,7 +22,7 @@ export class Device {
   readonly kind: DeviceKind;
   /** `cpu` or `cuda:0`. */
   readonly name: string;
-  /** @internal */
+  /** The native handle, for code that asks the kernels of a device. */
   readonly handle: DeviceHandle;
   readonly defaultStream: Stream;
   #reason = 'asked for';
