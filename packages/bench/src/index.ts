@@ -22,6 +22,7 @@ export {
   type QuantizeShape,
 } from './quantize/measure.js';
 export { renderReport } from './report/report.js';
+export { gpuState } from './results/gpu.js';
 export { formatResults, parseResults, readResults, writeResults } from './results/io.js';
 export { runInfo } from './results/run-info.js';
 export { resultsSchema } from './results/schema.js';

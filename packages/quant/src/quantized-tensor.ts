@@ -2,12 +2,12 @@ import {
   type Device,
   invalidArgument,
   loadBinding,
-  produce,
   type QuantizedHandle,
   Resource,
   requireSameDevice,
   shapeText,
   type Tensor,
+  tile,
 } from '@qutlass/core-kernels';
 import { ELEMENTS } from './element.js';
 import { type Format, hasGlobalScale, nativeFormat, scaleShape } from './format.js';
@@ -152,8 +152,7 @@ export class QuantizedTensor<
    */
   withTiles(): QuantizedTensor<F, L> {
     const { device, handle, scaleLayout } = this;
-    const bytes = loadBinding().tileBytes(device.handle, handle);
-    const tiles = produce([bytes], 'u8', device, (native, stream, out) => native.tile(stream, handle, out));
+    const tiles = tile(handle, device);
     return this.#with({ scales: this.scales.share() as Scales<L>, scaleLayout, tiles });
   }
 
