@@ -22,7 +22,7 @@ export class Device {
   readonly kind: DeviceKind;
   /** `cpu` or `cuda:0`. */
   readonly name: string;
-  /** The native handle, for code that asks the kernels of a device. */
+  /** @internal */
   readonly handle: DeviceHandle;
   readonly defaultStream: Stream;
   #reason = 'asked for';
