@@ -13,7 +13,7 @@ const USAGE = `usage: run.sh <command>
 QUTLASS_TEST_DEVICE: the device of the suites, default cuda; cpu tries them without a GPU.
 QUTLASS_GOLDEN: another folder of golden vectors.`;
 
-const PACKAGES = ['core-kernels', 'quant', 'gemm', 'layers'];
+const PACKAGES = ['core-kernels', 'quant', 'gemm', 'layers', 'bench'];
 const SANITIZERS = ['memcheck', 'racecheck', 'initcheck', 'synccheck'];
 /** What touches memory in every way that there is. */
 const SANITIZED = {

@@ -4,6 +4,7 @@ import {
   codeDType,
   type Format,
   formatByName,
+  prepare,
   type QuantizedTensor as Quantized,
   QuantizedTensor,
   rowScales,
@@ -20,8 +21,12 @@ async function checkPair(a: Quantized, b: Quantized, change: Partial<Setting> = 
   await check({ ...plain, ...change }, a, b, { a: await quantizedValues(a), b: await quantizedValues(b) });
 }
 
+/** Also of the weight as it is prepared, which may have another layout. */
 async function checkWeight(a: Tensor<'f32' | 'bf16' | 'f16'>, b: Quantized, change: Partial<Setting> = {}) {
-  await check({ ...plain, ...change }, a, b, { a: await denseValues(a), b: await quantizedValues(b) });
+  const values = { a: await denseValues(a), b: await quantizedValues(b) };
+  await check({ ...plain, ...change }, a, b, values);
+  using prepared = prepare(b);
+  await check({ ...plain, ...change }, a, prepared, values);
 }
 
 // The first of each pair is the activations' format, or their dtype.

@@ -117,6 +117,7 @@ function quantizedHandle(format: Format, { rows, cols, layout = 'row' }: Extent,
     parts.globalScale?.handle ?? null,
     parts.clipMask?.handle ?? null,
     SCALE_LAYOUTS[layout],
+    null,
   );
 }
 
