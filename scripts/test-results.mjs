@@ -31,18 +31,28 @@ export function clearResults(root) {
   for (const folder of testedFolders(root)) rmSync(join(root, folder, RESULTS), { force: true });
 }
 
+/** The names of skipped tests that say why they are. */
+function skipReasons({ testResults }) {
+  return testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status, title }) => status !== 'passed' && title.includes(' skipped, '))
+    .map(({ title }) => title);
+}
+
 /**
  * Adds up the results of all packages. A package that failed in another way than by a test (its build failed, it has no
  * tests, a test file could not be loaded) counts as one failure.
  */
 export function sumResults(root) {
-  const total = { passed: 0, failed: 0, missing: [] };
+  const total = { passed: 0, failed: 0, skipped: 0, missing: [], reasons: new Set() };
   for (const folder of testedFolders(root)) {
     const file = join(root, folder, RESULTS);
     if (existsSync(file)) {
-      const { success, numPassedTests, numFailedTests } = JSON.parse(readFileSync(file, 'utf8'));
-      total.passed += numPassedTests;
-      total.failed += success ? 0 : Math.max(1, numFailedTests);
+      const results = JSON.parse(readFileSync(file, 'utf8'));
+      total.passed += results.numPassedTests;
+      total.failed += results.success ? 0 : Math.max(1, results.numFailedTests);
+      total.skipped += results.numPendingTests;
+      for (const reason of skipReasons(results)) total.reasons.add(reason);
     } else {
       total.failed += 1;
       total.missing.push(folder);

@@ -1,7 +1,7 @@
 // The commands of a fresh clone: npm run setup, npm test, npm run demo. They need Node, npm, cmake and a C++ compiler;
 // pnpm in the pinned version, the dependencies and the build come by themselves, once.
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,14 +38,22 @@ async function setup() {
 async function test() {
   const env = await installDependencies(root, runOrExit);
   clearResults(root);
+  env.QUTLASS_GPU_DRIVER = gpuDriver();
   // What does not depend on a failure goes on, so that one run shows all failures.
   const goOn = '--continue=dependencies-successful';
   const status = await run('turbo', [...TURBO_RUN, ...CHECKS, goOn], env, 'inherit');
-  const { passed, failed, missing } = sumResults(root);
+  const { passed, failed, skipped, missing, reasons } = sumResults(root);
   for (const folder of missing) console.log(`${folder}: no test results, see above`);
   if (status !== 0) console.log(`npm test: failed with exit code ${status}, see above`);
-  console.log(`${passed} passed, ${failed} failed`);
+  for (const reason of reasons) console.log(reason);
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   process.exitCode = status || Number(failed > 0);
+}
+
+/** The driver of the GPUs: results without one are not taken from the cache when there is one. */
+function gpuDriver() {
+  const file = '/proc/driver/nvidia/version';
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n', 1)[0] : '';
 }
 
 async function demo() {

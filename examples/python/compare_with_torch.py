@@ -52,6 +52,7 @@ class Quantized(ctypes.Structure):
         ("global_scale", c_void_p),
         ("clip_mask", c_void_p),
         ("scale_layout", c_int32),
+        ("tiles", c_void_p),
     ]
 
 

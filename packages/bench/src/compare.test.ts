@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { compareResults } from './compare.js';
-import { accuracyResults, demoResults, gemmResults, gemmRow, modelRow, spread } from './test-support.js';
+import {
+  accuracyResults,
+  demoResults,
+  gemmResults,
+  gemmRow,
+  gpu,
+  modelRow,
+  spread,
+  timedResults,
+} from './test-support.js';
 
 const gemm = (seconds: ReturnType<typeof spread>) => gemmResults([gemmRow({ seconds })]);
 
@@ -13,9 +22,10 @@ describe('compareResults', () => {
     ['spreads that touch', spread(1.2, 1.1, 1.3), 'same', 1.2],
     ['the same', spread(1, 0.9, 1.1), 'same', 1],
   ] as const)('judges %s', (_name, seconds, verdict, ratio) => {
-    expect(compareResults(before, gemm(seconds)).compared).toMatchObject([
-      { verdict, ratio, quantity: 'seconds' },
-    ]);
+    const { compared } = compareResults(before, gemm(seconds));
+    expect(compared.at(-1)).toMatchObject({ verdict, ratio, quantity: 'seconds' });
+    // The limits, which did not move.
+    expect(compared.slice(0, -1).map((entry) => entry.verdict)).toEqual(['same', 'same', 'same']);
   });
 
   it('knows that more tokens per second are better, and that losses reproduce', () => {
@@ -42,7 +52,9 @@ describe('compareResults', () => {
   it('lists what only one file has', () => {
     const after = gemmResults([gemmRow({ weight: 'mxfp4' })]);
     const report = compareResults(gemmResults([gemmRow()]), after);
-    expect(report.compared).toEqual([]);
+    expect(report.compared.map(({ key }) => key)).toEqual([
+      ...['reading memory', 'copying memory', 'kernel on one element'],
+    ]);
     expect(report.removed).toEqual(['1 x 4096 x 4096 f32 x nvfp4 cpu.f32.avx2 cold, seconds']);
     expect(report.added).toEqual(['1 x 4096 x 4096 f32 x mxfp4 cpu.f32.avx2 cold, seconds']);
   });
@@ -51,6 +63,15 @@ describe('compareResults', () => {
     const other = { ...before, machine: { ...before.machine, threads: 8 } };
     expect(compareResults(before, other).warnings).toEqual(['threads: 2 before, 8 after']);
     expect(compareResults(before, before).warnings).toEqual([]);
+    expect(compareResults(before, { ...before, gpu }).warnings).toEqual(['gpu: none before, Test GPU after']);
+  });
+
+  it.each(Object.entries(timedResults))('compares every quantity of suite %s once', (_suite, results) => {
+    const { compared, removed, added } = compareResults(results, results);
+    expect(compared.length).toBeGreaterThanOrEqual(results.rows.length);
+    const names = compared.map(({ key, quantity }) => `${key}, ${quantity}`);
+    expect(new Set(names).size).toBe(names.length);
+    expect({ removed, added }).toEqual({ removed: [], added: [] });
   });
 
   it('refuses files of different suites', () => {

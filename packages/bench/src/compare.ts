@@ -1,6 +1,17 @@
 import { invalidArgument } from '@qutlass/core-kernels';
-import { errorRowName, modelRowName } from './results/names.js';
-import type { ErrorRow, GemmRow, ModelRow, Results } from './results/types.js';
+import { shapeName } from './gemm/shapes.js';
+import { errorRowName, modelRowName, productName } from './results/names.js';
+import type {
+  DecodeRow,
+  ErrorRow,
+  GemmRow,
+  HostRow,
+  LayerRow,
+  ModelRow,
+  QuantizeRow,
+  Results,
+  TimedRun,
+} from './results/types.js';
 import { exact, type Spread } from './statistics.js';
 
 /** One measured quantity of a results file. */
@@ -77,7 +88,15 @@ function identity({ key, quantity }: Metric): string {
 function metricsOf(results: Results): Metric[] {
   switch (results.suite) {
     case 'gemm':
-      return results.rows.map(gemmMetric);
+      return [...limitMetrics(results), ...results.rows.map(gemmMetric)];
+    case 'quantize':
+      return [...limitMetrics(results), ...results.rows.map(quantizeMetric)];
+    case 'layer':
+      return [...limitMetrics(results), ...results.rows.flatMap(layerMetrics)];
+    case 'decode':
+      return [...limitMetrics(results), ...results.rows.flatMap(decodeMetrics)];
+    case 'host':
+      return results.rows.map(hostMetric);
     case 'demo':
       return results.rows.flatMap(modelMetrics);
     case 'accuracy':
@@ -85,9 +104,51 @@ function metricsOf(results: Results): Metric[] {
   }
 }
 
-function gemmMetric({ m, n, k, a, weight, kernel, cache, seconds }: GemmRow): Metric {
-  const key = `${m} x ${n} x ${k} ${a} x ${weight} ${kernel} ${cache}`;
+/** If the limits moved, so will everything that is near them. */
+function limitMetrics({ limits: { readBandwidth, copyBandwidth, launchSeconds } }: TimedRun): Metric[] {
+  return [
+    { key: 'reading memory', quantity: 'bytes per second', better: 'higher', spread: readBandwidth },
+    { key: 'copying memory', quantity: 'bytes per second', better: 'higher', spread: copyBandwidth },
+    { key: 'kernel on one element', quantity: 'seconds', better: 'lower', spread: launchSeconds },
+  ];
+}
+
+function gemmMetric(row: GemmRow): Metric {
+  const key = `${shapeName(row)} ${row.a} x ${row.weight} ${row.kernel} ${row.cache}`;
+  return { key, quantity: 'seconds', better: 'lower', spread: row.seconds };
+}
+
+function quantizeMetric({ m, k, format, rotation, globalScale, seconds }: QuantizeRow): Metric {
+  const scale = globalScale ? `, global scale ${globalScale}` : '';
+  const key = `${m} x ${k} ${productName(format, null, rotation)}${scale}`;
   return { key, quantity: 'seconds', better: 'lower', spread: seconds };
+}
+
+function layerMetrics(row: LayerRow): Metric[] {
+  const key = `${shapeName(row)} ${productName(row.weight, row.activations, row.rotation)}`;
+  return [
+    { key, quantity: 'seconds', better: 'lower', spread: row.seconds },
+    { key, quantity: 'seconds of the product', better: 'lower', spread: row.idealSeconds },
+  ];
+}
+
+function decodeMetrics(row: DecodeRow): Metric[] {
+  const format = productName(row.weights, row.activations, row.rotation);
+  const key = `${row.model}, ${row.layers} layers, ${row.context} tokens, ${format}`;
+  return [
+    { key, quantity: 'prefill tokens per second', better: 'higher', spread: row.prefillTokensPerSecond },
+    { key, quantity: 'tokens per second', better: 'higher', spread: row.tokensPerSecond },
+    { key, quantity: 'generated tokens per second', better: 'higher', spread: row.generatedTokensPerSecond },
+  ];
+}
+
+function hostMetric({ operation, nodes, seconds }: HostRow): Metric {
+  return {
+    key: `${operation}, ${nodes} kernels`,
+    quantity: 'host seconds',
+    better: 'lower',
+    spread: seconds,
+  };
 }
 
 function modelMetrics(row: ModelRow): Metric[] {
@@ -113,8 +174,15 @@ function reproducible(value: number): Spread {
 }
 
 function machineWarnings(before: Results, after: Results): string[] {
-  const fields = ['cpu', 'isa', 'threads'] as const;
-  return fields
-    .filter((field) => before.machine[field] !== after.machine[field])
-    .map((field) => `${field}: ${before.machine[field]} before, ${after.machine[field]} after`);
+  const facts = ({ machine: { cpu, isa, threads }, gpu }: Results) => ({
+    cpu,
+    isa,
+    threads,
+    gpu: gpu?.name ?? 'none',
+  });
+  const [old, now] = [facts(before), facts(after)];
+  return Object.entries(old).flatMap(([name, value]) => {
+    const other = now[name as keyof typeof now];
+    return value === other ? [] : [`${name}: ${value} before, ${other} after`];
+  });
 }

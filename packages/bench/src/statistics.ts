@@ -29,6 +29,11 @@ export function exact(value: number): Spread {
   return { median: value, p10: value, p90: value };
 }
 
+/** The amount that is done in each call, per second, from the seconds of a call. */
+export function perSecond({ median, p10, p90 }: Spread, amount: number): Spread {
+  return { median: amount / median, p10: amount / p90, p90: amount / p10 };
+}
+
 /** Sum of (y - x)^2 over sum of x^2, in float64. */
 export function relativeSquaredError(x: Float32Array, y: Float32Array): number {
   if (x.length !== y.length) {

@@ -1,11 +1,27 @@
-import type { AccuracyResults, DemoResults, GemmResults, GemmRow, ModelRow } from './results/types.js';
+import type {
+  AccuracyResults,
+  DecodeResults,
+  DecodeRow,
+  DemoResults,
+  GemmResults,
+  GemmRow,
+  Gpu,
+  HostResults,
+  LayerResults,
+  LayerRow,
+  ModelRow,
+  QuantizeResults,
+  QuantizeRow,
+  TimedResults,
+} from './results/types.js';
 import { exact, type Spread } from './statistics.js';
 
 // Results for tests, complete but small.
 
 const run = {
-  schemaVersion: 1,
+  schemaVersion: 2,
   machine: { cpu: 'Test CPU', isa: 'avx2', threads: 2, memoryBytes: 2 ** 34 },
+  gpu: null,
   node: 'v20.19.0',
   packages: { '@qutlass/bench': '1.2.3', native: '1.2.3' },
   commit: null,
@@ -63,19 +79,106 @@ export function accuracyResults(): AccuracyResults {
   };
 }
 
+const timed = {
+  ...run,
+  settings: { clock: 'host', rounds: 5, sampleSeconds: 0.005, cacheBytes: 2 ** 25 },
+  limits: {
+    readBandwidth: exact(20e9),
+    copyBandwidth: exact(16e9),
+    launchSeconds: exact(1e-6),
+    peaks: { extent: 4096, bf16: exact(7e14), fp8: null, int8: null },
+  },
+} as const;
+
+export const gpu: Gpu = {
+  ...{ name: 'Test GPU', isa: 'sm_90', multiprocessors: 132, memoryBytes: 2 ** 37, cacheBytes: 2 ** 26 },
+  cuda: '13.0',
+  before: { driver: '580.1', clock: 1980, memoryClock: 3201, power: 120, temperature: 38 },
+  after: { driver: '580.1', clock: 1755, memoryClock: 3201, power: null, temperature: 61 },
+};
+
 export function gemmRow(values: Partial<GemmRow> = {}): GemmRow {
   return {
     ...{ m: 1, n: 4096, k: 4096 },
     ...{ a: 'f32', weight: 'nvfp4', kernel: 'cpu.f32.avx2', chosen: true, cache: 'cold' },
     weightBytes: 9_437_188,
+    bytes: 9_469_956,
     seconds: spread(1e-3, 0.9e-3, 1.1e-3),
     gops: 33.5,
     weightGigabytesPerSecond: 9.4,
+    bandwidthFraction: 0.47,
+    peakFraction: null,
+    baseline: 'cpu.f32.avx2',
     speedup: exact(2),
     ...values,
   };
 }
 
 export function gemmResults(rows: GemmRow[] = [gemmRow({ cache: 'hot' }), gemmRow()]): GemmResults {
-  return { ...run, suite: 'gemm', settings: { rounds: 5, sampleSeconds: 0.005, cacheBytes: 2 ** 25 }, rows };
+  return { ...timed, suite: 'gemm', rows };
 }
+
+export function quantizeRow(values: Partial<QuantizeRow> = {}): QuantizeRow {
+  return {
+    ...{ m: 16, k: 4096, dtype: 'bf16', format: 'nvfp4', rotation: null, globalScale: 'found', cache: 'hot' },
+    bytes: 167_940,
+    seconds: spread(1e-5, 0.9e-5, 1.1e-5),
+    gigabytesPerSecond: 16.8,
+    copyFraction: 1.05,
+    speedup: exact(0.9),
+    ...values,
+  };
+}
+
+export function quantizeResults(rows: QuantizeRow[] = [quantizeRow()]): QuantizeResults {
+  return { ...timed, suite: 'quantize', rows };
+}
+
+export function layerRow(values: Partial<LayerRow> = {}): LayerRow {
+  return {
+    ...{ m: 16, n: 4096, k: 4096, weight: 'nvfp4', activations: 'nvfp4', rotation: 'hadamard(16)' },
+    kernel: 'cpu.f32.avx2',
+    seconds: spread(1e-3, 0.9e-3, 1.1e-3),
+    idealSeconds: spread(0.75e-3, 0.7e-3, 0.8e-3),
+    speedup: exact(1.5),
+    idealSpeedup: exact(2),
+    ...values,
+  };
+}
+
+export function layerResults(rows: LayerRow[] = [layerRow()]): LayerResults {
+  return { ...timed, suite: 'layer', rows };
+}
+
+export function decodeRow(values: Partial<DecodeRow> = {}): DecodeRow {
+  return {
+    ...{ model: 'tiny', layers: 4, weights: 'nvfp4', activations: null, rotation: null },
+    ...{ bytes: 2_820_000, context: 512 },
+    prefillTokensPerSecond: exact(4000),
+    tokensPerSecond: spread(100, 95, 105),
+    generatedTokensPerSecond: spread(90, 85, 95),
+    bytesPerToken: 3_350_000,
+    rooflineTokensPerSecond: 125,
+    rooflineFraction: 0.8,
+    speedup: exact(1.5),
+    ...values,
+  };
+}
+
+export function decodeResults(rows: DecodeRow[] = [decodeRow()]): DecodeResults {
+  return { ...timed, suite: 'decode', rows };
+}
+
+export function hostResults(): HostResults {
+  const row = { operation: 'QuantLinear.forward nvfp4', nodes: 1, seconds: spread(8e-6, 7e-6, 9e-6) };
+  return { ...timed, suite: 'host', rows: [row] };
+}
+
+/** One of each timed suite. */
+export const timedResults: { readonly [S in TimedResults['suite']]: TimedResults } = {
+  gemm: gemmResults(),
+  quantize: quantizeResults(),
+  layer: layerResults(),
+  decode: decodeResults(),
+  host: hostResults(),
+};

@@ -174,6 +174,52 @@ describe('memory', () => {
     expect(await allocations()).toBe(1);
   });
 
+  /** Work of some milliseconds on the current stream. */
+  function keepBusy(): void {
+    scope(() => {
+      const size = device.kind === 'cpu' ? 1 << 20 : 1 << 24;
+      const x = Tensor.zeros([size], 'f32', device);
+      for (let i = 0; i < 50; i++) add(x, x).dispose();
+    });
+  }
+  const filled = (value: number) =>
+    Tensor.from(new Float32Array(4096).fill(value), { shape: [4096], device });
+
+  it('that earlier work reads is not written over by constants', async () => {
+    const x = filled(1);
+    keepBusy();
+    using sum = add(x, x);
+    x.dispose();
+    let constant!: Tensor<'f32'>;
+    using graph = Graph.capture(device, () => {
+      constant = filled(-1);
+    });
+    expect(new Set(await sum.toArray())).toEqual(new Set([2]));
+    expect(new Set(await constant.toArray())).toEqual(new Set([-1]));
+    expect(graph.size).toBe(0);
+    constant.dispose();
+  });
+
+  it('freed during a capture stays with the work before it', async () => {
+    using other = new Stream(device);
+    const x = filled(1);
+    await device.synchronize();
+    using sum = other.run(() => {
+      keepBusy();
+      return add(x, x);
+    });
+    const constants: Tensor<'f32'>[] = [];
+    using graph = other.run(() =>
+      Graph.capture(device, () => {
+        x.dispose();
+        device.defaultStream.run(() => constants.push(filled(-1), filled(-1)));
+      }),
+    );
+    expect(new Set(await other.run(() => sum.toArray()))).toEqual(new Set([2]));
+    expect(graph.size).toBe(0);
+    for (const constant of constants) constant.dispose();
+  });
+
   it('of a failed capture goes at once', async () => {
     using x = f32(1, 2);
     expect(() =>

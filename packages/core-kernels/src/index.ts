@@ -32,6 +32,7 @@ export {
   sample,
   siluMul,
 } from './ops/model.js';
+export { tile } from './ops/tile.js';
 export { Resource, scope, unscoped } from './resource.js';
 export { Event, type RecordOptions, Stream } from './stream.js';
 export {

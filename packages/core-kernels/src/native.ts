@@ -159,7 +159,11 @@ export interface NativeBinding {
     globalScale: Optional<TensorHandle>,
     clipMask: Optional<TensorHandle>,
     scaleLayout: number,
+    tiles: Optional<TensorHandle>,
   ): QuantizedHandle;
+  /** Throws `QUTLASS_E_UNSUPPORTED` where the device or the format has no tiles. */
+  tileBytes(device: DeviceHandle, q: QuantizedHandle): number;
+  tile(stream: StreamHandle, q: QuantizedHandle, out: TensorHandle): void;
   rotationCreate(kind: number, size: number, data: Optional<TensorHandle>): RotationHandle;
   globalScale(
     stream: StreamHandle,

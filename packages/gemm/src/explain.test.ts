@@ -86,13 +86,13 @@ describe('an explanation', () => {
         .replaceAll(/\d+\.\d us/g, '<time>')
         .replace(/^.*: at least/m, '<hardware>: at least')
         .replace(/\(\w+: /, '(<precision>: ')
-        .replace(/of \d+\.\d operations/, 'of <ridge> operations')
+        .replace(/[\d.]+ of [\d.]+ operations/, '<intensity> of <ridge> operations')
         .split('\n')
         .filter((line) => !/^ {2}c/.test(line) || names.includes(line.split(/ +/)[1]!));
     };
     expect(table(x, w)).toEqual([
       'f32[16, 64] x f32[32, 64] -> f32, 4.6 operations per byte',
-      '<hardware>: at least <time>, bound by memory (<precision>: 4.6 of <ridge> operations per byte)',
+      '<hardware>: at least <time>, bound by memory (<precision>: <intensity> of <ridge> operations per byte)',
       line(NAMES.integer, INTEGER),
       line(NAMES.dense, 'predicted <time>'),
       line(NAMES.reference, 'predicted <time>'),
@@ -101,7 +101,7 @@ describe('an explanation', () => {
     using b = quantize(w, formatByName('int4-g32'));
     expect(table(a, b)).toEqual([
       'int8-row[16, 64] x int4-g32[32, 64] -> bf16, 19.3 operations per byte',
-      '<hardware>: at least <time>, bound by memory (<precision>: 19.3 of <ridge> operations per byte)',
+      '<hardware>: at least <time>, bound by memory (<precision>: <intensity> of <ridge> operations per byte)',
       line(NAMES.integer, 'predicted <time>'),
       line(NAMES.dense, NOT_INTEGER),
       line(NAMES.reference, 'predicted <time>'),

@@ -14,7 +14,10 @@ it('shares the memory of a weight in row layout', async () => {
   using expected = matmul(a, q);
   const before = memoryInUse();
   using p = prepare(q);
-  expect(memoryInUse()).toEqual(before);
+  // On a GPU there are tiles besides.
+  const tiles = p.weight.tiles?.byteLength ?? 0;
+  expect(tiles > 0).toBe(device.kind === 'cuda');
+  expect(memoryInUse().allocations).toBe(before.allocations + Number(tiles > 0));
   // Both are disposed on their own.
   q.dispose();
   using y = matmul(a, p);
@@ -29,7 +32,7 @@ it('turns blocked scales into rows, and shares the codes', async () => {
     using rows = quantize(w, formatByName(name));
     const { allocations } = memoryInUse();
     using p = prepare(q);
-    expect(memoryInUse().allocations).toBe(allocations + 1);
+    expect(memoryInUse().allocations).toBe(allocations + 1 + Number(p.weight.tiles !== undefined));
     expect(p.weight.scaleLayout).toBe('row');
     expect(await p.weight.scales.toBytes()).toEqual(await rows.scales.toBytes());
     using y = matmul(a, p);

@@ -1,9 +1,9 @@
-import { type Device, Resource } from '@qutlass/core-kernels';
+import { type Device, QutlassError, Resource } from '@qutlass/core-kernels';
 import type { Format, QuantizedTensor, Rotation } from '@qutlass/quant';
 
 /**
- * A weight in the layout that the kernels of its device read, made once and used for every M. On the CPU that is the row
- * layout of codes and scales, so a plain weight is shared, not copied.
+ * A weight in the layouts that the kernels of its device read, made once and used for every M. On the CPU that is the row
+ * layout of codes and scales, so a plain weight is shared, not copied; on a GPU there are tiles besides.
  */
 export class PreparedWeight<F extends Format = Format> extends Resource {
   /** The matrix [N, K] in the layout of the kernels. */
@@ -48,7 +48,21 @@ export class PreparedWeight<F extends Format = Format> extends Resource {
   }
 }
 
-/** Prepares a quantized weight [N, K] for {@link matmul}. Both are disposed on their own. */
+/**
+ * Prepares a quantized weight [N, K] for {@link matmul}. Both are disposed on their own. On a GPU the weight is laid out
+ * once more in tiles, if its format has them, for products with few rows of A.
+ */
 export function prepare<F extends Format>(weight: QuantizedTensor<F>): PreparedWeight<F> {
-  return new PreparedWeight(weight.withScaleLayout('row'));
+  const rows = weight.withScaleLayout('row');
+  if (rows.device.kind === 'cpu') return new PreparedWeight(rows);
+  try {
+    const tiled = rows.withTiles();
+    rows.dispose();
+    return new PreparedWeight(tiled);
+  } catch (error) {
+    if (error instanceof QutlassError && error.code === 'QUTLASS_E_UNSUPPORTED')
+      return new PreparedWeight(rows);
+    rows.dispose();
+    throw error;
+  }
 }

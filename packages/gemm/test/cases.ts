@@ -42,6 +42,9 @@ export const cases = fc.record({
 });
 export type Case = typeof cases extends fc.Arbitrary<infer T> ? T : never;
 
+/** What a product is besides its operands. */
+export type Setting = Pick<Case, 'seed' | 'outDType' | 'bias' | 'alpha'>;
+
 /** A float tensor of numbers whose rows differ in size. */
 export function sample(random: Random, rows: number, cols: number, dtype: FloatDType): Tensor<FloatDType> {
   const data = random.normals(rows * cols);
@@ -80,7 +83,7 @@ interface Values {
 }
 
 /** Multiplies with every kernel and compares with float64; at least one kernel has to accept the problem. */
-export async function check(c: Case, a: OperandA, b: OperandB, values: Values): Promise<void> {
+export async function check(c: Setting, a: OperandA, b: OperandB, values: Values): Promise<void> {
   const random = new Random(c.seed ^ 0x5eed);
   const [n, k] = b.shape as readonly [number, number];
   using bias = c.bias === null ? undefined : Tensor.from(random.normals(n), { shape: [n], dtype: c.bias });

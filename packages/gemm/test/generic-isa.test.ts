@@ -6,7 +6,9 @@ import { Device, explain, formatByName, loadBinding, matmul, quantize, Tensor } 
 
 it('only kernels of the baseline instruction set are available', () => {
   expect(Device.open('cpu').info.isa).toBe('generic');
-  const kernels = loadBinding().kernels();
+  const kernels = loadBinding()
+    .kernels()
+    .filter(({ device }) => device === 'cpu');
   expect(kernels.filter((kernel) => kernel.available).map((kernel) => kernel.name)).toEqual([
     'cpu.i32.generic',
     'cpu.f32.generic',

@@ -6,10 +6,12 @@ import {
   formatByName,
   Graph,
   hadamard,
+  matmul,
   type OperandA,
   type OperandB,
   quantize,
   type Resource,
+  Stream,
   Tensor,
 } from '../src/index.js';
 import { attempt, KERNELS } from './operands.js';
@@ -66,13 +68,17 @@ async function digest(y: Tensor): Promise<string> {
 }
 
 /** A digest of the result of every kernel that accepts the recipe, by its name. */
-async function results(recipe: Recipe, device: Device, prepare: () => void = () => {}) {
-  using problem = cook(recipe, device);
+async function results(
+  recipe: Recipe,
+  device: Device,
+  { stream = device.defaultStream, prepare = () => {} }: { stream?: Stream; prepare?: () => void } = {},
+) {
+  using problem = stream.run(() => cook(recipe, device));
   const digests = new Map<string, string>();
   for (const kernel of KERNELS) {
     prepare();
-    using y = problem.multiply(kernel);
-    if (y) digests.set(kernel.name, await digest(y));
+    using y = stream.run(() => problem.multiply(kernel));
+    if (y) digests.set(kernel.name, await stream.run(() => digest(y)));
   }
   expect(digests.size).toBeGreaterThan(1);
   return digests;
@@ -111,6 +117,15 @@ describe.each(RECIPES)('$name', (recipe) => {
     expect(await results(recipe, device)).toEqual(expected);
   });
 
+  it('gives the same bits on another stream, beside work on the first', async () => {
+    const expected = await results(recipe, device);
+    using stream = new Stream(device);
+    using busy = Tensor.zeros([512, 512], 'f32', device);
+    await device.synchronize();
+    for (let i = 0; i < 20; ++i) matmul(busy, busy).dispose();
+    expect(await results(recipe, device, { stream })).toEqual(expected);
+  });
+
   it('gives the same bits when a graph is replayed', async () => {
     const expected = await results(recipe, device);
     using problem = cook(recipe, device);
@@ -131,7 +146,7 @@ describe.each(RECIPES)('$name', (recipe) => {
 
   it('overwrites all of its result, and reads nothing that it has not written', async () => {
     const expected = await results(recipe, device);
-    expect(await results(recipe, device, () => poison(device))).toEqual(expected);
+    expect(await results(recipe, device, { prepare: () => poison(device) })).toEqual(expected);
   });
 });
 

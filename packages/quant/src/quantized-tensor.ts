@@ -7,6 +7,7 @@ import {
   requireSameDevice,
   shapeText,
   type Tensor,
+  tile,
 } from '@qutlass/core-kernels';
 import { ELEMENTS } from './element.js';
 import { type Format, hasGlobalScale, nativeFormat, scaleShape } from './format.js';
@@ -39,6 +40,8 @@ export interface QuantizedParts<L extends ScaleLayout = ScaleLayout> {
   clipMask?: Tensor<'u8'> | undefined;
   /** Applied before quantizing; the stored values are in the rotated basis. */
   rotation?: Rotation | undefined;
+  /** The matrix once more, as the kernels of its device stream it; see `prepare` of @qutlass/gemm. */
+  tiles?: Tensor<'u8'> | undefined;
 }
 
 /** The dtype that codes of the format have in memory. */
@@ -62,6 +65,7 @@ export class QuantizedTensor<
   readonly globalScale: Tensor<'f32'> | undefined;
   readonly clipMask: Tensor<'u8'> | undefined;
   readonly rotation: Rotation | undefined;
+  readonly tiles: Tensor<'u8'> | undefined;
   readonly #parts: readonly Tensor[];
   readonly #handle: QuantizedHandle;
 
@@ -82,9 +86,15 @@ export class QuantizedTensor<
     this.globalScale = parts.globalScale;
     this.clipMask = parts.clipMask;
     this.rotation = parts.rotation?.kind === 'identity' ? undefined : parts.rotation;
-    this.#parts = [this.codes, this.scales, this.zeroPoints, this.globalScale, this.clipMask].filter(
-      (part) => part !== undefined,
-    );
+    this.tiles = parts.tiles;
+    this.#parts = [
+      this.codes,
+      this.scales,
+      this.zeroPoints,
+      this.globalScale,
+      this.clipMask,
+      this.tiles,
+    ].filter((part) => part !== undefined);
     this.#handle = loadBinding().quantizedCreate(
       nativeFormat(format),
       this.rows,
@@ -95,6 +105,7 @@ export class QuantizedTensor<
       this.globalScale?.handle ?? null,
       this.clipMask?.handle ?? null,
       SCALE_LAYOUTS[this.scaleLayout],
+      this.tiles?.handle ?? null,
     );
   }
 
@@ -114,7 +125,7 @@ export class QuantizedTensor<
     return this.codes.device;
   }
 
-  /** Bytes of all parts but the clip mask. */
+  /** Bytes of all parts but the clip mask and the tiles, which repeat the others. */
   get byteLength(): number {
     const parts = [this.codes, this.scales, this.zeroPoints, this.globalScale];
     return parts.reduce((sum, part) => sum + (part?.byteLength ?? 0), 0);
@@ -132,16 +143,31 @@ export class QuantizedTensor<
     else if (layout === 'row')
       scales = fromBlocked(this.scales as Scales as Scales<'blocked128x4'>, rows, groups);
     else scales = toBlocked(this.scales as Scales as Scales<'row'>);
+    return this.#with({ scales: scales as Scales<T>, scaleLayout: layout, tiles: this.tiles?.share() });
+  }
+
+  /**
+   * The same matrix with tiles, made by the kernels of its device; shares the other parts.
+   * @throws QutlassError `QUTLASS_E_UNSUPPORTED` where the device or the format has none
+   */
+  withTiles(): QuantizedTensor<F, L> {
+    const { device, handle, scaleLayout } = this;
+    const tiles = tile(handle, device);
+    return this.#with({ scales: this.scales.share() as Scales<L>, scaleLayout, tiles });
+  }
+
+  #with<T extends ScaleLayout>(
+    parts: Pick<QuantizedParts<T>, 'scales' | 'scaleLayout' | 'tiles'>,
+  ): QuantizedTensor<F, T> {
     return new QuantizedTensor<F, T>(this.format, {
       rows: this.rows,
       cols: this.cols,
       codes: this.codes.share(),
-      scales: scales as Scales<T>,
-      scaleLayout: layout,
       zeroPoints: this.zeroPoints?.share(),
       globalScale: this.globalScale?.share(),
       clipMask: this.clipMask?.share(),
       rotation: this.rotation,
+      ...parts,
     });
   }
 
@@ -165,8 +191,8 @@ export class QuantizedTensor<
 }
 
 function requireParts(format: Format, parts: QuantizedParts): void {
-  const { rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout } = parts;
-  requireSameDevice(codes, scales, zeroPoints, globalScale, clipMask);
+  const { rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout, tiles } = parts;
+  requireSameDevice(codes, scales, zeroPoints, globalScale, clipMask, tiles);
   const packed = ELEMENTS[format.element].bits === 4 ? 2 : 1;
   const [r, g] = scaleShape(format, rows, cols);
   requirePart('codes', codes, codeDType(format), [rows, cols / packed]);
@@ -180,7 +206,7 @@ function requireParts(format: Format, parts: QuantizedParts): void {
 
 function requirePart(name: string, part: Tensor, dtype: string, shape: readonly number[]): void {
   if (part.dtype !== dtype) throw invalidArgument('QUTLASS_E_DTYPE', name, dtype, part.dtype);
-  if (shapeText(part.shape) !== shapeText(shape)) {
+  if (part.shape.length !== shape.length || part.shape.some((extent, i) => extent !== shape[i])) {
     throw invalidArgument('QUTLASS_E_SHAPE', name, `shape ${shapeText(shape)}`, shapeText(part.shape));
   }
 }

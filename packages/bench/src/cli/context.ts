@@ -4,6 +4,7 @@ import { formatResults, requireWritableFolder, writeResults, writeText } from '.
 import type { Results } from '../results/types.js';
 import { renderText } from '../tables/render-text.js';
 import type { Table } from '../tables/table.js';
+import { tablesOf } from '../tables/tables-of.js';
 import { colorsFor } from './colors.js';
 
 /** What commands see of the process. */
@@ -45,13 +46,12 @@ export async function measured<T>(
 export async function publish(
   context: CommandContext,
   results: Results,
-  tables: readonly Table[],
   { json, out, report }: OutputOptions,
 ): Promise<void> {
   if (out !== undefined) await writeResults(out, results);
   if (report !== undefined) await writeText(report, renderReport(results));
   if (json) context.stdout.write(formatResults(results));
-  else printTables(context, tables);
+  else printTables(context, tablesOf(results));
   const { stdout, stderr } = context;
   for (const [name, path] of Object.entries({ results: out, report })) {
     if (path !== undefined) (json ? stderr : stdout).write(`${name}: ${path}\n`);

@@ -6,11 +6,10 @@ import { type CommandContext, measured, publish } from '../cli/context.js';
 import { CheckFailed } from '../cli/failure.js';
 import { bundledModel } from '../model/bundled.js';
 import { measureModel } from '../model/table.js';
+import { gpuState } from '../results/gpu.js';
 import { errorRowName, modelRowName } from '../results/names.js';
 import { runInfo } from '../results/run-info.js';
 import type { AccuracyResults } from '../results/types.js';
-import { errorTables } from '../tables/error-table.js';
-import { modelTable } from '../tables/model-table.js';
 
 interface AccuracyOptions {
   model?: string;
@@ -49,6 +48,7 @@ Examples:
 
 async function runAccuracy(context: CommandContext, options: AccuracyOptions): Promise<void> {
   const device = Device.open('auto');
+  const before = await gpuState(device);
   const { signal } = context;
   const measurements = await measured(context, options, async (progress) => {
     const { model, rows } = await measureModel({
@@ -62,13 +62,13 @@ async function runAccuracy(context: CommandContext, options: AccuracyOptions): P
     return { model, rows, errors: await measureErrors({ device, signal, progress }) };
   });
   const results: AccuracyResults = {
-    ...(await runInfo(device)),
+    ...(await runInfo(device, before)),
     suite: 'accuracy',
     matrix: [...MATRIX],
     ...measurements,
   };
-  const { model, rows, errors } = results;
-  await publish(context, results, [modelTable(model, rows), ...errorTables(errors)], options);
+  await publish(context, results, options);
+  const { rows, errors } = results;
   const off = [
     ...rows.filter(isLossOff).map((row) => `loss of ${modelRowName(row)}`),
     ...errors.filter(isErrorOff).map((row) => `error of ${errorRowName(row)} on ${row.distribution}`),

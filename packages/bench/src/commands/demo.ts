@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { type CommandContext, measured, publish } from '../cli/context.js';
 import { bundledModel } from '../model/bundled.js';
 import { measureModel } from '../model/table.js';
+import { gpuState } from '../results/gpu.js';
 import { runInfo } from '../results/run-info.js';
 import type { DemoResults, TextSample } from '../results/types.js';
-import { modelTable } from '../tables/model-table.js';
 
 interface DemoOptions {
   model?: string;
@@ -47,6 +47,7 @@ Examples:
 
 async function runDemo(context: CommandContext, options: DemoOptions): Promise<void> {
   const device = Device.open('auto');
+  const before = await gpuState(device);
   const { model, rows, samples } = await measured(context, options, (progress) =>
     measureModel({
       directory: options.model ?? bundledModel(),
@@ -58,9 +59,9 @@ async function runDemo(context: CommandContext, options: DemoOptions): Promise<v
       progress,
     }),
   );
-  const results: DemoResults = { ...(await runInfo(device)), suite: 'demo', model, rows, samples };
+  const results: DemoResults = { ...(await runInfo(device, before)), suite: 'demo', model, rows, samples };
   if (!options.json) for (const sample of samples) context.stdout.write(sampleText(sample));
-  await publish(context, results, [modelTable(model, rows)], options);
+  await publish(context, results, options);
 }
 
 function sampleText({ weights, prompt, text }: TextSample): string {

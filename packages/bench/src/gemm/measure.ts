@@ -1,59 +1,67 @@
-import { type Device, type FloatDType, invalidArgument, loadBinding, Tensor } from '@qutlass/core-kernels';
-import { explain, matmul, type PreparedWeight } from '@qutlass/gemm';
-import { type QuantizedTensor, quantize } from '@qutlass/quant';
-import type { Progress } from '../progress.js';
-import { randomMatrix } from '../random.js';
-import type { GemmResults, GemmRow } from '../results/types.js';
-import { type Operands, operandName } from './operands.js';
-import { type Contender, sampleInterleaved } from './sampling.js';
+import { type Device, invalidArgument, loadBinding, Tensor } from '@qutlass/core-kernels';
+import type { Precision } from '@qutlass/gemm';
+import type { GemmRow, Limits } from '../results/types.js';
+import type { Spread } from '../statistics.js';
+import type { Contender } from '../timing/clock.js';
+import { type CacheState, Copies } from '../timing/copies.js';
+import { Pace } from '../timing/pace.js';
+import { sampleInterleaved } from '../timing/sampling.js';
+import { samplingOf, type TimingOptions } from '../timing/settings.js';
+import { denseDType, type Operands, operandName } from './operands.js';
+import {
+  type BenchActivations,
+  type BenchWeight,
+  baselineKernel,
+  enqueueProduct,
+  explainProduct,
+  makeActivations,
+  makeWeight,
+} from './product.js';
 import { type Shape, shapeName } from './shapes.js';
-import { type BenchWeight, lastLevelCacheBytes, WeightCopies } from './weights.js';
 
 /** Kernels whose prediction is worse than the best by more than this factor are not worth the time. */
 const WORTH_TRYING = 2;
 
-const OUTPUT = { outDType: 'f32' } as const;
-
-export interface GemmOptions {
-  device: Device;
+export interface GemmOptions extends TimingOptions {
+  limits: Limits;
   shapes: readonly Shape[];
   operands: readonly Operands[];
   /** Names; default: those predicted to take at most twice as long as the best. */
   kernels?: readonly string[] | undefined;
-  rounds: number;
-  sampleSeconds: number;
-  signal?: AbortSignal;
-  progress?: Progress;
 }
 
-type Activations = Tensor<FloatDType> | QuantizedTensor;
-
 /**
- * Times the kernels of each product against the dense f32 product of the same shape, in the same rounds. Activations are
- * quantized beforehand; the results are float32.
+ * Times the kernels of each product against the dense product of the same shape, in the same rounds: float32 on the CPU,
+ * bf16 on a GPU. Activations are quantized beforehand; results have the dtype of the baseline.
  * @throws QutlassError `QUTLASS_E_ARGUMENT` for unknown kernels; `QUTLASS_E_SHAPE` if K does not fit a format
  */
-export async function measureGemm(options: GemmOptions): Promise<Pick<GemmResults, 'settings' | 'rows'>> {
-  const { device, shapes, operands, rounds, sampleSeconds } = options;
+export async function measureGemm(options: GemmOptions): Promise<GemmRow[]> {
+  const { device, shapes, operands } = options;
   requireKernels(options.kernels);
-  const cacheBytes = await lastLevelCacheBytes();
+  const dtype = denseDType(device);
   const rows: GemmRow[] = [];
+  const weightKinds = groupBy(operands, ({ weight }) => operandName(weight));
+  const pace = new Pace(options.progress, shapes.length * weightKinds.length);
   for (const sameMatrix of groupBy(shapes, ({ n, k }) => `${n} x ${k}`)) {
     const { n, k } = sameMatrix[0]!;
-    using dense = Tensor.from(randomMatrix('normal', n, k, 1), { shape: [n, k], device });
-    using baseline = WeightCopies.make(dense, 'f32', cacheBytes);
-    for (const sameWeight of groupBy(operands, ({ weight }) => operandName(weight))) {
-      using weights = WeightCopies.make(dense, sameWeight[0]!.weight, cacheBytes);
+    using dense = Tensor.random([n, k], { dtype, device, seed: 1 });
+    using baseline = Copies.make(device, () => makeWeight(dense, dtype));
+    for (const sameWeight of weightKinds) {
+      using weights = Copies.make(device, () => makeWeight(dense, sameWeight[0]!.weight));
       for (const shape of sameMatrix) {
-        options.progress?.step(`${shapeName(shape)} ${operandName(sameWeight[0]!.weight)}`);
+        pace.step(`${shapeName(shape)} ${operandName(sameWeight[0]!.weight)}`);
         rows.push(...(await measureShape(shape, sameWeight, weights, baseline, options)));
       }
     }
   }
   // In the order that they were asked for, which is not that of the measurement.
   const position = (row: Shape) => shapes.findIndex((shape) => shapeName(shape) === shapeName(row));
-  rows.sort((x, y) => position(x) - position(y));
-  return { settings: { rounds, sampleSeconds, cacheBytes }, rows };
+  return rows.toSorted((x, y) => position(x) - position(y));
+}
+
+/** A weight that stays in the cache of a CPU tells its arithmetic from its memory; on a GPU no model has one. */
+function cacheStates({ kind }: Device): readonly CacheState[] {
+  return kind === 'cpu' ? ['hot', 'cold'] : ['cold'];
 }
 
 /** A kernel on a pair of operands. */
@@ -61,45 +69,51 @@ interface Candidate extends Contender {
   readonly operands: Operands;
   readonly kernel: string;
   readonly chosen: boolean;
+  readonly bytes: number;
+  /** Operations per second that the vendor's library reaches in the precision of these operands. */
+  readonly peak: number | undefined;
 }
 
 async function measureShape(
-  shape: Shape,
+  { m, n, k }: Shape,
   operands: readonly Operands[],
-  weights: WeightCopies,
-  baseline: WeightCopies,
-  { device, kernels, rounds, sampleSeconds, signal }: GemmOptions,
+  weights: Copies<BenchWeight>,
+  baseline: Copies<BenchWeight>,
+  options: GemmOptions,
 ): Promise<GemmRow[]> {
-  const { m, n, k } = shape;
-  using dense = Tensor.from(randomMatrix('normal', m, k, 2), { shape: [m, k], device });
-  const activations = operands.map(({ a }) => (typeof a === 'string' ? dense.to(a) : quantize(dense, a)));
+  const { device, limits } = options;
+  const dtype = denseDType(device);
+  using dense = Tensor.random([m, k], { dtype, device, seed: 2 });
+  const activations = operands.map(({ a }) => makeActivations(dense, a));
   const rows: GemmRow[] = [];
   try {
-    for (const cache of ['hot', 'cold'] as const) {
-      const reference = { enqueue: (index: number) => enqueue(dense, baseline.at(cache, index)) };
+    const reference = baselineKernel(dense, baseline.at('cold', 0), dtype);
+    for (const cache of cacheStates(device)) {
+      const first: Contender = {
+        enqueue: (call) => enqueueProduct(dense, baseline.at(cache, call), dtype, reference),
+        period: baseline.period(cache),
+      };
       const candidates = operands.flatMap((pair, index) =>
-        candidatesOf(pair, activations[index]!, (call) => weights.at(cache, call), kernels),
+        candidatesOf(pair, activations[index]!, weights, cache, options),
       );
       if (candidates.length === 0) continue;
-      const sampled = await sampleInterleaved([reference, ...candidates], {
-        rounds,
-        sampleSeconds,
-        synchronize: () => device.defaultStream.synchronizeSync(),
-        ...(signal && { signal }),
-      });
-      candidates.forEach(({ operands: { a, weight }, kernel, chosen }, index) => {
+      const sampled = await sampleInterleaved([first, ...candidates], samplingOf(options));
+      candidates.forEach(({ operands: { a, weight }, kernel, chosen, bytes, peak }, index) => {
         const { seconds, speedup } = sampled[index + 1]!;
+        const rate = (2 * m * n * k) / seconds.median;
         rows.push({
           ...{ m, n, k },
           a: operandName(a),
           weight: operandName(weight),
-          kernel,
-          chosen,
-          cache,
+          ...{ kernel, chosen, cache },
           weightBytes: weights.bytesEach,
+          bytes,
           seconds,
-          gops: (2 * m * n * k) / seconds.median / 1e9,
+          gops: rate / 1e9,
           weightGigabytesPerSecond: weights.bytesEach / seconds.median / 1e9,
+          bandwidthFraction: bytes / seconds.median / limits.readBandwidth.median,
+          peakFraction: peak === undefined ? null : rate / peak,
+          baseline: reference,
           speedup,
         });
       });
@@ -113,33 +127,35 @@ async function measureShape(
 /** The kernels to time on these operands: the named ones that can run, or those that are worth it. */
 function candidatesOf(
   operands: Operands,
-  a: Activations,
-  weightOf: (call: number) => BenchWeight,
-  kernels: readonly string[] | undefined,
+  a: BenchActivations,
+  weights: Copies<BenchWeight>,
+  cache: CacheState,
+  { device, kernels, limits }: GemmOptions,
 ): Candidate[] {
-  const { candidates, chosen } =
-    a instanceof Tensor ? explain(a, weightOf(0), OUTPUT) : explain(a, weightOf(0) as PreparedWeight, OUTPUT);
+  const dtype = denseDType(device);
+  const { candidates, chosen, bytes, precision } = explainProduct(a, weights.at(cache, 0), dtype);
+  const { bf16, fp8, int8 } = limits.peaks;
+  const peaks: Partial<Record<Precision, Spread | null>> = { bf16, f16: bf16, fp8, int8 };
+  const peak = peaks[precision.precision]?.median;
   const able = candidates.filter(({ refusal }) => refusal === undefined);
   const fastest = Math.min(...able.map(({ predictedSeconds }) => predictedSeconds!));
   return able
     .filter(({ kernel, predictedSeconds }) =>
-      kernels ? kernels.includes(kernel.name) : predictedSeconds! <= WORTH_TRYING * fastest,
+      kernels
+        ? kernels.includes(kernel.name)
+        : // A kernel with float64 sums is a definition to compare with, not one to run.
+          kernel.accumulator !== 'f64' && predictedSeconds! <= WORTH_TRYING * fastest,
     )
     .map(({ kernel: { name } }) => ({
-      operands,
-      kernel: name,
-      chosen: name === chosen,
-      enqueue: (call) => enqueue(a, weightOf(call), name),
+      ...{ operands, kernel: name, chosen: name === chosen, bytes },
+      peak: peak === undefined ? undefined : peak / precision.products,
+      enqueue: (call) => enqueueProduct(a, weights.at(cache, call), dtype, name),
+      period: weights.period(cache),
     }));
 }
 
-function enqueue(a: Activations, weight: BenchWeight, kernel?: string): void {
-  const options = { ...OUTPUT, ...(kernel && { kernel }) };
-  const out = a instanceof Tensor ? matmul(a, weight, options) : matmul(a, weight as PreparedWeight, options);
-  out.dispose();
-}
-
-function requireKernels(names: readonly string[] | undefined): void {
+/** @throws QutlassError `QUTLASS_E_ARGUMENT` unless this machine has kernels of these names */
+export function requireKernels(names: readonly string[] | undefined): void {
   const known = loadBinding()
     .kernels()
     .filter(({ available }) => available)

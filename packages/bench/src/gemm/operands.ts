@@ -1,4 +1,4 @@
-import { type FloatDType, invalidArgument } from '@qutlass/core-kernels';
+import { type Device, type FloatDType, invalidArgument } from '@qutlass/core-kernels';
 import { FORMAT_PAIRS } from '@qutlass/gemm';
 import { type Format, formatByName } from '@qutlass/quant';
 
@@ -10,8 +10,7 @@ export interface Operands {
 
 const DENSE: readonly string[] = ['f32', 'bf16', 'f16'];
 
-const FULL = [
-  ...['f32', 'bf16'],
+const QUANTIZED = [
   ...['int8-row', 'int8-row:int8-row'],
   ...['fp8-row', 'fp8-row:fp8-row', 'fp8-128x128'],
   ...['mxfp8', 'mxfp8:mxfp8'],
@@ -22,17 +21,26 @@ const FULL = [
   ...['mxfp4', 'mxfp4:mxfp4'],
 ];
 
-export const OPERANDS: readonly Operands[] = FULL.map(parseOperands);
+/** What dense values are kept in: float32 on the CPU, which has no 16-bit arithmetic, and bf16 elsewhere. */
+export function denseDType({ kind }: Device): 'f32' | 'bf16' {
+  return kind === 'cpu' ? 'f32' : 'bf16';
+}
+
+/** What a device multiplies: dense weights, each kind of format as weights and, where it can be, as activations too. */
+export function defaultOperands(dense: FloatDType): readonly Operands[] {
+  const plain = dense === 'f32' ? ['f32', 'bf16'] : [dense, 'fp8-tensor:fp8-tensor'];
+  return [...plain, ...QUANTIZED].map((text) => parseOperands(text, dense));
+}
 
 /**
- * `nvfp4` for that weight and float32 activations, `int8-row:int4-g128` for activations and weight.
+ * `nvfp4` for that weight and dense activations, `int8-row:int4-g128` for activations and weight.
  * @throws QutlassError `QUTLASS_E_FORMAT` for unknown formats and pairs that do not multiply
  */
-export function parseOperands(text: string): Operands {
+export function parseOperands(text: string, dense: FloatDType): Operands {
   const [weight = '', a] = text.trim().split(':').reverse();
-  if (DENSE.includes(weight) && a === undefined) return { a: 'f32', weight: weight as FloatDType };
+  if (DENSE.includes(weight) && a === undefined) return { a: dense, weight: weight as FloatDType };
   const format = formatByName(weight);
-  if (a === undefined) return { a: 'f32', weight: format };
+  if (a === undefined) return { a: dense, weight: format };
   const activations = formatByName(a);
   const partners: readonly string[] = FORMAT_PAIRS[activations.kind];
   if (!partners.includes(format.kind)) {

@@ -2,6 +2,7 @@ import { type Device, invalidArgument } from '@qutlass/core-kernels';
 import { evaluate, Linear, Llama, QuantLinear, quantizeModel } from '@qutlass/layers';
 import type { ModelRow, TextSample } from '../results/types.js';
 import { type Spread, summarize } from '../statistics.js';
+import { timeGeneration } from '../timing/generation.js';
 import type { Variant } from './variants.js';
 
 /** Tokens of the context before decoding is timed. */
@@ -111,17 +112,10 @@ async function decodeSpeed(
   signal: AbortSignal | undefined,
 ): Promise<Spread> {
   const prompt = [...ids.subarray(0, CONTEXT)];
-  const options = { maxTokens: tokens, stopAtEos: false, ...(signal && { signal }) };
   const speeds: number[] = [];
   for (let round = 0; round <= rounds; ++round) {
-    let first: number | undefined;
-    let count = 0;
-    for await (const _token of model.generate(prompt, options)) {
-      first ??= performance.now();
-      ++count;
-    }
-    const seconds = (performance.now() - first!) / 1000;
-    if (round > 0) speeds.push((count - 1) / seconds);
+    const speed = await timeGeneration(model, prompt, tokens, signal);
+    if (round > 0) speeds.push(speed);
   }
   return summarize(speeds);
 }

@@ -1,3 +1,4 @@
+import { invalidArgument } from '@qutlass/core-kernels';
 import {
   type Format,
   fp8,
@@ -10,6 +11,7 @@ import {
   nvfp4,
   type Rotation,
 } from '@qutlass/quant';
+import { parseOperands } from '../gemm/operands.js';
 import { productName } from '../results/names.js';
 
 /** One way to quantize the linear layers of a model. */
@@ -66,6 +68,26 @@ const activationsToo: readonly Variant[] = [
 
 /** Everything that the accuracy table shows; the unquantized model comes first. */
 export const VARIANTS: readonly Variant[] = [dense, ...weightOnly, ...rotated, ...activationsToo];
+
+/**
+ * `bf16` or `f32` for dense weights, `nvfp4`, `int8-row:int4-g128` with activations first, `mxfp4:mxfp4+32` with a Hadamard
+ * rotation of that size.
+ * @throws QutlassError `QUTLASS_E_FORMAT`, `QUTLASS_E_ARGUMENT`
+ */
+export function parseVariant(text: string): Variant {
+  const [product = '', size, ...rest] = text.trim().split('+');
+  if (rest.length > 0 || (size !== undefined && !/^\d+$/.test(size))) {
+    const expected = "activations:weights+rotation as in 'mxfp4:mxfp4+32'";
+    throw invalidArgument('QUTLASS_E_ARGUMENT', '--formats', expected, JSON.stringify(text));
+  }
+  const { a, weight } = parseOperands(product, 'bf16');
+  if (typeof weight === 'string') return dense;
+  return {
+    weights: weight,
+    ...(size !== undefined && { rotation: hadamard(Number(size)) }),
+    ...(typeof a !== 'string' && { activations: a }),
+  };
+}
 
 /** One format of each kind, a rotation, and activations in four bits. */
 export const QUICK_VARIANTS: readonly Variant[] = [

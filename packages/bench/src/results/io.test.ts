@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { accuracyResults, demoResults, gemmResults } from '../test-support.js';
+import { accuracyResults, demoResults, gemmResults, gpu, timedResults } from '../test-support.js';
 import { formatResults, parseResults, readResults, requireWritableFolder, writeResults } from './io.js';
 
 let folder = '';
@@ -11,7 +11,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const suites = { demo: demoResults(), accuracy: accuracyResults(), gemm: gemmResults() };
+const suites = {
+  ...timedResults,
+  demo: demoResults(),
+  accuracy: accuracyResults(),
+  gemm: { ...gemmResults(), gpu },
+};
 
 describe('results files', () => {
   it.each(Object.entries(suites))('of suite %s come back as they were written', async (name, results) => {
@@ -35,7 +40,7 @@ describe('results files', () => {
 
 describe('parseResults', () => {
   const cases = {
-    'another version of the schema': [{ ...suites.demo, schemaVersion: 2 }, 'schemaVersion: '],
+    'another version of the schema': [{ ...suites.demo, schemaVersion: 1 }, 'schemaVersion: '],
     'an unknown suite': [{ ...suites.demo, suite: 'memory' }, 'suite: '],
     'an unknown field': [{ ...suites.demo, color: 'red' }, 'the document: Unrecognized key: "color"'],
     'a loss that is not finite': [{ ...suites.demo, rows: [{ ...suites.demo.rows[0], loss: Number.NaN }] }, 'rows.0.loss: '],

@@ -1,11 +1,12 @@
 import { tmpdir } from 'node:os';
 import { Device } from '@qutlass/core-kernels';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { commitOf, runInfo } from './run-info.js';
 
 it('describes machine, versions and time', async () => {
   const device = Device.open('cpu');
-  const { machine, node, packages, date } = await runInfo(device);
+  const { machine, gpu, node, packages, date } = await runInfo(device);
+  expect(gpu).toBeNull();
   expect(machine.threads).toBe(device.info.threads);
   expect(machine.memoryBytes).toBeGreaterThan(2 ** 28);
   expect(node).toBe(process.version);
@@ -18,6 +19,16 @@ it('describes machine, versions and time', async () => {
     'native',
   ]);
   expect(Math.abs(Date.parse(date) - Date.now())).toBeLessThan(60_000);
+});
+
+it('takes the commit from the environment outside of the repository', async () => {
+  vi.stubEnv('QUTLASS_COMMIT', 'abc123');
+  try {
+    expect(await commitOf(tmpdir())).toBe('abc123');
+    expect(await commitOf(process.cwd())).toMatch(/^(abc123|[0-9a-f]{40}(-dirty)?)$/);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 it('knows the commit in its own repository only', async () => {

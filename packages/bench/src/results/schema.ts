@@ -7,9 +7,30 @@ const positive = z.number().positive();
 const count = z.int().nonnegative();
 const spread = z.strictObject({ median: positive, p10: positive, p90: positive });
 
+const nullableNumber = z.number().nullable();
+const gpuState = z.strictObject({
+  driver: z.string().nullable(),
+  clock: nullableNumber,
+  memoryClock: nullableNumber,
+  power: nullableNumber,
+  temperature: nullableNumber,
+});
+
+const gpu = z.strictObject({
+  name: z.string(),
+  isa: z.string(),
+  multiprocessors: z.int().positive(),
+  memoryBytes: count,
+  cacheBytes: count,
+  cuda: z.string(),
+  before: gpuState.nullable(),
+  after: gpuState.nullable(),
+});
+
 const runInfo = {
-  schemaVersion: z.literal(1),
+  schemaVersion: z.literal(2),
   machine: z.strictObject({ cpu: z.string(), isa: z.string(), threads: z.int().positive(), memoryBytes: count }),
+  gpu: gpu.nullable(),
   node: z.string(),
   packages: z.record(z.string(), z.string()),
   commit: z.string().nullable(),
@@ -41,21 +62,93 @@ const errorRow = z.strictObject({
   tolerance: positive.nullable(),
 });
 
+const timedRun = {
+  ...runInfo,
+  settings: z.strictObject({
+    clock: z.enum(['host', 'device']),
+    rounds: count,
+    sampleSeconds: positive,
+    cacheBytes: count,
+  }),
+  limits: z.strictObject({
+    readBandwidth: spread,
+    copyBandwidth: spread,
+    launchSeconds: spread,
+    peaks: z.strictObject({
+      extent: count,
+      bf16: spread.nullable(),
+      fp8: spread.nullable(),
+      int8: spread.nullable(),
+    }),
+  }),
+};
+
+const extents = { m: count, n: count, k: count };
+const cache = z.enum(['hot', 'cold']);
+
 const gemmRow = z.strictObject({
-  m: count,
-  n: count,
-  k: count,
+  ...extents,
   a: z.string(),
   weight: z.string(),
   kernel: z.string(),
   chosen: z.boolean(),
-  cache: z.enum(['hot', 'cold']),
+  cache,
   weightBytes: count,
+  bytes: count,
   seconds: spread,
   gops: positive,
   weightGigabytesPerSecond: positive,
+  bandwidthFraction: positive,
+  peakFraction: positive.nullable(),
+  baseline: z.string(),
   speedup: spread,
 });
+
+const quantizeRow = z.strictObject({
+  m: count,
+  k: count,
+  dtype: z.string(),
+  format: z.string(),
+  rotation: z.string().nullable(),
+  globalScale: z.enum(['found', 'given']).nullable(),
+  cache,
+  bytes: count,
+  seconds: spread,
+  gigabytesPerSecond: positive,
+  copyFraction: positive,
+  speedup: spread,
+});
+
+const layerRow = z.strictObject({
+  ...extents,
+  weight: z.string(),
+  activations: z.string().nullable(),
+  rotation: z.string().nullable(),
+  kernel: z.string(),
+  seconds: spread,
+  idealSeconds: spread,
+  speedup: spread,
+  idealSpeedup: spread,
+});
+
+const decodeRow = z.strictObject({
+  model: z.string(),
+  layers: count,
+  weights: z.string(),
+  activations: z.string().nullable(),
+  rotation: z.string().nullable(),
+  bytes: count,
+  context: count,
+  prefillTokensPerSecond: spread,
+  tokensPerSecond: spread,
+  generatedTokensPerSecond: spread,
+  bytesPerToken: count,
+  rooflineTokensPerSecond: positive,
+  rooflineFraction: positive,
+  speedup: spread.nullable(),
+});
+
+const hostRow = z.strictObject({ operation: z.string(), nodes: count, seconds: spread });
 
 export const demoResults = z.strictObject({
   ...runInfo,
@@ -74,16 +167,22 @@ const accuracyResults = z.strictObject({
   errors: z.array(errorRow).min(1),
 });
 
-export const gemmResults = z.strictObject({
-  ...runInfo,
-  suite: z.literal('gemm'),
-  settings: z.strictObject({ rounds: count, sampleSeconds: positive, cacheBytes: count }),
-  rows: z.array(gemmRow).min(1),
-});
+const timedResults = <S extends string, R extends z.ZodType>(suite: S, row: R) =>
+  z.strictObject({ ...timedRun, suite: z.literal(suite), rows: z.array(row).min(1) });
+
+export const gemmResults = timedResults('gemm', gemmRow);
+export const quantizeResults = timedResults('quantize', quantizeRow);
+export const layerResults = timedResults('layer', layerRow);
+export const decodeResults = timedResults('decode', decodeRow);
+export const hostResults = timedResults('host', hostRow);
 
 /** Checks a results file of any suite. */
 export const resultsSchema: z.ZodType<Results> = z.discriminatedUnion('suite', [
   demoResults,
   accuracyResults,
   gemmResults,
+  quantizeResults,
+  layerResults,
+  decodeResults,
+  hostResults,
 ]);

@@ -1,11 +1,31 @@
 import { expect, it } from 'vitest';
 import { compareResults } from '../compare.js';
-import { accuracyResults, demoResults, gemmResults, gemmRow, modelRow, spread } from '../test-support.js';
+import {
+  accuracyResults,
+  decodeResults,
+  decodeRow,
+  demoResults,
+  gemmResults,
+  gemmRow,
+  gpu,
+  layerResults,
+  layerRow,
+  modelRow,
+  quantizeResults,
+  quantizeRow,
+  spread,
+  timedResults,
+} from '../test-support.js';
 import { compareTable } from './compare-table.js';
+import { decodeTable } from './decode-table.js';
 import { errorTables } from './error-table.js';
 import { gemmTables } from './gemm-table.js';
+import { layerTables } from './layer-table.js';
+import { limitsTable } from './limits-table.js';
 import { modelTable } from './model-table.js';
+import { quantizeTables } from './quantize-table.js';
 import type { Table } from './table.js';
+import { tablesOf } from './tables-of.js';
 
 const texts = ({ rows }: Table) => rows.map((row) => row.map(({ text }) => text));
 
@@ -36,14 +56,70 @@ it('the gemm tables have one line for hot and cold of a product, and one table f
   ];
   const tables = gemmTables(gemmResults(rows));
   expect(tables.map(({ title }) => title)).toEqual([
-    'M x N x K = 1 x 4096 x 4096',
-    'M x N x K = 32 x 4096 x 4096',
+    'M x N x K = 1 x 4096 x 4096, against cpu.f32.avx2',
+    'M x N x K = 32 x 4096 x 4096, against cpu.f32.avx2',
   ]);
   const [line] = texts(tables[0]!);
   expect(line?.join(' | ')).toBe(
-    'f32 x nvfp4 | cpu.f32.avx2 * | 1.00 ms | ±10 % | 2.00x | 33.5 | 9.40 | 500 us | ±20 % | 3.00x',
+    'f32 x nvfp4 | cpu.f32.avx2 * | 1.00 ms | ±10 % | 2.00x | 33.5 | 9.40 | 47 % | 500 us | ±20 % | 3.00x',
   );
   expect(tables[1]?.rows[0]?.[4]).toEqual({ text: '0.50x', tone: 'bad' });
+  const [withPeak] = gemmTables(gemmResults([gemmRow({ peakFraction: 0.5 })]));
+  expect(texts(withPeak!)[0]?.at(-1)).toBe('50 %');
+  // Nothing was measured with the weight in the cache.
+  expect(tables[1]?.columns.map(({ title }) => title)).not.toContain('Hot');
+});
+
+it('the limits name the device and leave out what is missing', () => {
+  const table = limitsTable({ ...gemmResults(), gpu });
+  expect(table.title).toBe('Limits of Test GPU, in the same run');
+  expect(texts(table).map(([name, value]) => `${name}: ${value}`)).toEqual([
+    'Reading memory: 20.00 GB/s',
+    'Copying memory, read + written: 16.00 GB/s',
+    'Kernel on one element: 1.00 us',
+    'bf16 product by cuBLASLt, 4096³: 7.000e+5 GOP/s',
+  ]);
+});
+
+it('the quantizer tables say where the input was and whether the global scale was given', () => {
+  const rows = [
+    quantizeRow(),
+    quantizeRow({ globalScale: 'given', rotation: 'hadamard(16)' }),
+    quantizeRow({ m: 4096, cache: 'cold' }),
+  ];
+  const tables = quantizeTables(quantizeResults(rows));
+  expect(tables.map(({ title }) => title)).toEqual([
+    'Quantizers on bf16 [16, 4096], in the cache',
+    'Quantizers on bf16 [4096, 4096], not in the cache',
+  ]);
+  expect(texts(tables[0]!).map((row) => row.join(' | '))).toEqual([
+    'nvfp4 | found | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
+    'nvfp4 + hadamard(16) | given | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
+  ]);
+});
+
+it('the layer tables say which share quantizing has', () => {
+  const rows = [layerRow(), layerRow({ activations: null, rotation: null })];
+  expect(texts(layerTables(layerResults(rows))[0]!).map((row) => row.join(' | '))).toEqual([
+    'nvfp4 x nvfp4 + hadamard(16) | cpu.f32.avx2 | 1.00 ms | ±10 % | 1.50x | 750 us | ±7 % | 2.00x | 25 %',
+    'nvfp4 | cpu.f32.avx2 | 1.00 ms | ±10 % | 1.50x | 750 us | ±7 % | 2.00x | ',
+  ]);
+});
+
+it('the decode table puts tokens beside the roofline', () => {
+  const rows = [decodeRow(), decodeRow({ speedup: null })];
+  expect(texts(decodeTable(decodeResults(rows))).map((row) => row.join(' | '))).toEqual([
+    'tiny, 4 layers | nvfp4 | 2.82 | 4000 | 100.0 | ±5 % | 1.50x | 3.35 | 80 % | 90.0',
+    'tiny, 4 layers | nvfp4 | 2.82 | 4000 | 100.0 | ±5 % |  | 3.35 | 80 % | 90.0',
+  ]);
+});
+
+it('every suite has tables', () => {
+  for (const results of [...Object.values(timedResults), demoResults(), accuracyResults()]) {
+    const tables = tablesOf(results);
+    expect(tables.length).toBeGreaterThan(0);
+    for (const { columns, rows } of tables) for (const row of rows) expect(row).toHaveLength(columns.length);
+  }
 });
 
 it('the comparison lists the largest change first and leaves out the noise', () => {
@@ -56,6 +132,7 @@ it('the comparison lists the largest change first and leaves out the noise', () 
     ['0.250', 'better'],
     ['1.200', 'worse'],
   ]);
-  expect(compareTable(report, true).rows).toHaveLength(3);
-  expect(compareTable(report, false).note).toContain('3 quantities compared, 1 within the noise');
+  // The limits of the device are compared too.
+  expect(compareTable(report, true).rows).toHaveLength(3 + 3);
+  expect(compareTable(report, false).note).toContain('6 quantities compared, 4 within the noise');
 });

@@ -2,6 +2,8 @@
 #include "registry.h"
 
 #include <iterator>
+#include <string>
+#include <vector>
 
 #include "check.h"
 #include "cpu_features.h"
@@ -70,8 +72,7 @@ bool has_isa(const Kernel& kernel) {
   return kernel.info.requires_isa[0] == '\0' || has_avx2();
 }
 
-// Why this machine cannot run the kernel, or an empty string.
-std::string absence_of(const Kernel& kernel) {
+std::string find_absence(const Kernel& kernel) {
   if (!has_isa(kernel)) {
     return std::string("requires ") + kernel.info.requires_isa +
            ", which this machine lacks or QUTLASS_ISA turns off";
@@ -79,10 +80,21 @@ std::string absence_of(const Kernel& kernel) {
   return kernel.absence ? kernel.absence() : std::string();
 }
 
+// Why this machine cannot run the kernel of this index, or an empty string.
+const std::string& absence_of(int32_t index) {
+  // Found out once: every multiplication asks.
+  static const std::vector<std::string> absences = [] {
+    std::vector<std::string> list;
+    for (int32_t i = 0; i < kernel_count(); ++i) list.push_back(find_absence(kernel_at(i)));
+    return list;
+  }();
+  return absences[static_cast<size_t>(index)];
+}
+
 const Kernel& require_supported(int32_t index, const qutlass_matmul_problem* problem) {
   const Kernel& kernel = kernel_at(index);
   require_matmul_problem(problem);
-  const std::string absence = absence_of(kernel);
+  const std::string& absence = absence_of(index);
   if (!absence.empty()) fail(QUTLASS_E_UNSUPPORTED, "%s: %s", kernel.info.name, absence.c_str());
   kernel.require_supported(*problem);
   return kernel;
@@ -112,7 +124,7 @@ qutlass_status qutlass_kernel_get_info(int32_t index, qutlass_kernel_info* info)
     const qutlass::Kernel& kernel = qutlass::kernel_at(index);
     if (!info) qutlass::fail(QUTLASS_E_ARGUMENT, "info: expected a pointer, got NULL");
     *info = kernel.info;
-    info->available = qutlass::absence_of(kernel).empty();
+    info->available = qutlass::absence_of(index).empty();
   });
 }
 

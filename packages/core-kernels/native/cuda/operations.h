@@ -24,7 +24,7 @@ void fill(Stream, int32_t value, void* data, int64_t bytes);
 void fill_random(Stream, uint64_t seed, float deviation, Tensor out);
 void checksum(Stream, Tensor x, Tensor out);
 
-// quantize/
+// quantize/, skinny/
 void encode(Stream, Tensor x, int32_t element, Tensor out);
 void decode(Stream, Tensor codes, int32_t element, Tensor out);
 void pack4(Stream, Tensor codes, Tensor out);
@@ -34,6 +34,8 @@ void scales_from_blocked(Stream, Tensor blocked, Tensor out);
 void global_scale(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
 void quantize(Stream, Tensor x, const qutlass_rotation&, const qutlass_quantized& out);
 void dequantize(Stream, const qutlass_quantized&, const qutlass_rotation&, Tensor out);
+int64_t tile_bytes(const qutlass_quantized&);
+void tile(Stream, const qutlass_quantized&, void* out);
 void rotate(Stream, Tensor x, const qutlass_rotation&, Tensor out);
 void quantize_int8_with_scale(Stream, Tensor x, Tensor scale, Tensor out);
 

@@ -121,6 +121,8 @@ typedef struct qutlass_quantized {
   float* global_scale;  /* one float on the device, or absent (then 1) */
   uint8_t* clip_mask;   /* [rows, cols / 8] bits, 1 where the element was not clipped, or absent */
   int32_t scale_layout; /* qutlass_scale_layout */
+  const void* tiles; /* the matrix once more as qutlass_tile lays it out, for the kernels that want it so; or
+                        absent */
 } qutlass_quantized;
 
 typedef enum qutlass_rotation_kind {
@@ -173,8 +175,7 @@ QUTLASS_API qutlass_status qutlass_device_open(const char* name, int32_t threads
 /* Waits for all streams, then frees everything that belongs to the device. */
 QUTLASS_API void qutlass_device_close(qutlass_device* device);
 QUTLASS_API qutlass_status qutlass_device_get_info(const qutlass_device* device, qutlass_device_info* info);
-QUTLASS_API qutlass_status qutlass_memory_get_stats(const qutlass_device* device,
-                                                    qutlass_memory_stats* stats);
+QUTLASS_API qutlass_status qutlass_memory_get_stats(qutlass_device* device, qutlass_memory_stats* stats);
 /* Returns cached, unused memory to the system. */
 QUTLASS_API qutlass_status qutlass_memory_trim(qutlass_device* device);
 /* 64-byte aligned, uninitialized. A size of 0 is an error. */
@@ -292,6 +293,14 @@ QUTLASS_API qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlas
  * is the mean of diag(H H^T). */
 QUTLASS_API qutlass_status qutlass_dequantize(qutlass_stream* stream, const qutlass_quantized* q,
                                               const qutlass_rotation* rotation, const qutlass_tensor* out);
+/* The bytes that q takes in tiles, the layout in which weights are streamed to products with few rows of A;
+ * QUTLASS_E_UNSUPPORTED, with the reason, where the device or the format has none. Data pointers are not
+ * read. */
+QUTLASS_API qutlass_status qutlass_tile_bytes(const qutlass_device* device, const qutlass_quantized* q,
+                                              int64_t* bytes);
+/* Lays q out in tiles: out is U8 [tile_bytes]. */
+QUTLASS_API qutlass_status qutlass_tile(qutlass_stream* stream, const qutlass_quantized* q,
+                                        const qutlass_tensor* out);
 /* x [.., K] -> out of the same shape, rotated. */
 QUTLASS_API qutlass_status qutlass_rotate(qutlass_stream* stream, const qutlass_tensor* x,
                                           const qutlass_rotation* rotation, const qutlass_tensor* out);

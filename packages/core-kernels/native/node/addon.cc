@@ -315,7 +315,7 @@ void* data_of(const Napi::CallbackInfo& info, size_t index) {
   return tensor ? tensor->data : nullptr;
 }
 
-// quantizedCreate(format, rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout):
+// quantizedCreate(format, rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout, tiles):
 // Quantized
 Napi::Value quantized_create(const Napi::CallbackInfo& info) {
   qutlass_quantized q{};
@@ -328,7 +328,16 @@ Napi::Value quantized_create(const Napi::CallbackInfo& info) {
   q.global_scale = static_cast<float*>(data_of(info, 6));
   q.clip_mask = static_cast<uint8_t*>(data_of(info, 7));
   q.scale_layout = Argument<int32_t>::get(info, 8);
+  q.tiles = data_of(info, 9);
   return wrap(info.Env(), new QuantizedHandle(q));
+}
+
+// tileBytes(device, q): number
+Napi::Value tile_bytes(const Napi::CallbackInfo& info) {
+  int64_t bytes = 0;
+  check(info.Env(), qutlass_tile_bytes(require_handle<DeviceHandle>(info, 0, "a device").device.get(),
+                                       Argument<const qutlass_quantized*>::get(info, 1), &bytes));
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
 // rotationCreate(kind, size, data): Rotation
@@ -471,6 +480,8 @@ constexpr struct {
     {"scalesFromBlocked", operation<qutlass_scales_from_blocked>},
     {"quantizedCreate", quantized_create},
     {"rotationCreate", rotation_create},
+    {"tileBytes", tile_bytes},
+    {"tile", operation<qutlass_tile>},
     {"globalScale", operation<qutlass_global_scale>},
     {"quantize", operation<qutlass_quantize>},
     {"dequantize", operation<qutlass_dequantize>},

@@ -73,9 +73,10 @@ qutlass_status qutlass_device_get_info(const qutlass_device* device, qutlass_dev
   });
 }
 
-qutlass_status qutlass_memory_get_stats(const qutlass_device* device, qutlass_memory_stats* stats) {
+qutlass_status qutlass_memory_get_stats(qutlass_device* device, qutlass_memory_stats* stats) {
   return guarded([&] {
     if (!device || !stats) fail(QUTLASS_E_ARGUMENT, "device and stats: expected pointers, got NULL");
+    device->settle();
     *stats = device->memory.stats();
   });
 }
@@ -83,6 +84,7 @@ qutlass_status qutlass_memory_get_stats(const qutlass_device* device, qutlass_me
 qutlass_status qutlass_memory_trim(qutlass_device* device) {
   return guarded([&] {
     if (!device) fail(QUTLASS_E_ARGUMENT, "device: expected a device, got NULL");
+    device->settle();
     device->memory.trim();
   });
 }

@@ -84,6 +84,9 @@ struct qutlass_device {
   // block any more.
   virtual void release_recorded(void* block) { memory.release(block); }
 
+  // Takes back the blocks whose last use is over by now.
+  virtual void settle() {}
+
   // How operations run on a device other than the CPU; null on the CPU.
   const qutlass::Operations* operations = nullptr;
   const qutlass::DeviceKind kind;

@@ -27,6 +27,8 @@ struct Operations {
   void (*global_scale)(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
   void (*quantize)(Stream, Tensor x, const qutlass_rotation&, const qutlass_quantized& out);
   void (*dequantize)(Stream, const qutlass_quantized&, const qutlass_rotation&, Tensor out);
+  int64_t (*tile_bytes)(const qutlass_quantized&);
+  void (*tile)(Stream, const qutlass_quantized&, void* out);
   void (*rotate)(Stream, Tensor x, const qutlass_rotation&, Tensor out);
   void (*quantize_int8_with_scale)(Stream, Tensor x, Tensor scale, Tensor out);
   void (*embedding)(Stream, Tensor ids, Tensor table, Tensor out);

@@ -1,6 +1,15 @@
 import { Tensor } from '@qutlass/core-kernels';
+import { onCpu } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
-import { device, expectNoLeak, ids, logitsOf, reference, tinyLlama } from '../../test/support.js';
+import {
+  device,
+  expectNoLeak,
+  FLOAT32_LOGITS,
+  ids,
+  logitsOf,
+  reference,
+  tinyLlama,
+} from '../../test/support.js';
 import { failure } from '../checkpoint/test-support.js';
 import { Llama } from './llama.js';
 
@@ -28,7 +37,7 @@ describe('the logits of tiny-llama', () => {
     const logits = await logitsOf(models.f32, prompt);
     for (const [i, exact] of promptLogits.entries()) {
       expect(Math.abs((logits[i] as number) - exact)).toBeLessThanOrEqual(
-        2 ** -16 * Math.abs(exact) + 2 ** -14,
+        2 ** -16 * Math.abs(exact) + FLOAT32_LOGITS,
       );
     }
   });
@@ -53,7 +62,9 @@ describe('the logits of tiny-llama', () => {
       using input = ids([id]);
       using logits = model.forward(input, { cache });
       const row = all.subarray(position * 1024, (position + 1) * 1024);
-      expect(maxDifference(await logits.toFloat32Array(), row)).toBeLessThan(dtype === 'f32' ? 1e-4 : 0.5);
+      expect(maxDifference(await logits.toFloat32Array(), row)).toBeLessThan(
+        dtype === 'f32' ? FLOAT32_LOGITS : 0.5,
+      );
     }
     expect(cache.length).toBe(prompt.length);
   });
@@ -66,7 +77,7 @@ describe('the logits of tiny-llama', () => {
     using second = ids(prompt.subarray(40));
     model.forward(first, { cache }).dispose();
     using rest = model.forward(second, { cache });
-    expect(maxDifference(await rest.toFloat32Array(), all.subarray(40 * 1024))).toBeLessThan(1e-4);
+    expect(maxDifference(await rest.toFloat32Array(), all.subarray(40 * 1024))).toBeLessThan(FLOAT32_LOGITS);
 
     using positions = ids(Array.from({ length: 24 }, (_, i) => 40 + i));
     using again = model.forward(second, { cache, positions });
@@ -76,7 +87,7 @@ describe('the logits of tiny-llama', () => {
     cache.truncate(40);
     using last = model.forward(second, { cache, lastOnly: true });
     expect(last.shape).toEqual([1, 1024]);
-    expect(maxDifference(await last.toFloat32Array(), all.subarray(63 * 1024))).toBeLessThan(1e-4);
+    expect(maxDifference(await last.toFloat32Array(), all.subarray(63 * 1024))).toBeLessThan(FLOAT32_LOGITS);
   });
 
   it('repeat bit for bit', async () => {
@@ -85,12 +96,16 @@ describe('the logits of tiny-llama', () => {
 });
 
 describe('the greedy continuation of tiny-llama', () => {
-  it.each(['f32', 'bf16'] as const)('is that of float64 with %s, from a replayed graph', async (dtype) => {
-    const start = [...greedy.subarray(0, 16)];
-    const tokens: number[] = [];
-    for await (const { id } of models[dtype].generate(start, { maxTokens: 48 })) tokens.push(id);
-    expect(tokens).toEqual([...greedy.subarray(16)]);
-  });
+  // Where two tokens are nearly as likely, bf16 activations decide by how a device rounds.
+  it.each(onCpu ? (['f32', 'bf16'] as const) : (['f32'] as const))(
+    'is that of float64 with %s, from a replayed graph',
+    async (dtype) => {
+      const start = [...greedy.subarray(0, 16)];
+      const tokens: number[] = [];
+      for await (const { id } of models[dtype].generate(start, { maxTokens: 48 })) tokens.push(id);
+      expect(tokens).toEqual([...greedy.subarray(16)]);
+    },
+  );
 
   it('is that of a loop over forward and argmax', async () => {
     const model = models.f32;

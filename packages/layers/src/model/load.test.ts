@@ -80,9 +80,9 @@ describe('Llama.load', () => {
     });
   });
 
-  it('keeps activations in float32 on the CPU, or as asked', async () => {
+  it('keeps activations in float32 on the CPU, in bfloat16 on a GPU, or as asked', async () => {
     using model = await Llama.load(tinyLlama, { device });
-    expect(model.dtype).toBe('f32');
+    expect(model.dtype).toBe(device.kind === 'cpu' ? 'f32' : 'bf16');
     expect(model.source).toBe(tinyLlama);
     using half = await Llama.load(tinyLlama, { device, dtype: 'f16' });
     using cache = half.createCache(4);

@@ -44,7 +44,9 @@ describe('Linear', () => {
     using vector = row.reshape([8]);
     using out = layer.forward(vector);
     expect(out.shape).toEqual([4]);
-    expect(await out.toArray()).toEqual((await expected.toArray()).subarray(0, 4));
+    // Another kernel may compute a vector, in another order.
+    const [values, row0] = [await out.toArray(), await expected.toArray()];
+    for (const [i, value] of values.entries()) expect(value).toBeCloseTo(row0[i] as number, 4);
   });
 
   it('refuses what does not fit', async () => {

@@ -1,10 +1,10 @@
 import * as Plot from '@observablehq/plot';
-import type { ErrorRow } from '../../results/types.js';
-import { type Html, html } from '../html.js';
+import type { AccuracyResults, ErrorRow } from '../../results/types.js';
+import type { Figure } from '../figure.js';
 import { kindOf, renderLegend, renderPlot } from './plot.js';
 
 /** Arrows from the error without rotation to the one with it, by distribution. */
-export function errorPlot(rows: readonly ErrorRow[]): Html {
+export function errorFigure({ errors: rows, matrix }: AccuracyResults): Figure {
   const distributions = [...new Set(rows.map(({ distribution }) => distribution))];
   const plain = rows.filter(({ rotation }) => rotation === null);
   const has = (distribution: string, format: string) =>
@@ -61,5 +61,13 @@ export function errorPlot(rows: readonly ErrorRow[]): Html {
       }),
     ],
   });
-  return html`${renderLegend(shown.map(kind))}${plot}`;
+  return {
+    id: 'error',
+    title: 'Quantization error',
+    caption:
+      `Random matrices ${matrix.join(' x ')}. A dot is the error of a format, an arrow leads to its error after a Hadamard ` +
+      'rotation of its own group.',
+    legends: [renderLegend(shown.map(kind))],
+    panels: [plot],
+  };
 }

@@ -2,7 +2,8 @@ import * as Plot from '@observablehq/plot';
 import { modelRowName } from '../../results/names.js';
 import type { ModelRow } from '../../results/types.js';
 import { exact } from '../../statistics.js';
-import { type Html, html } from '../html.js';
+import type { Figure } from '../figure.js';
+import type { Html } from '../html.js';
 import { KIND_COLORS } from '../style.js';
 import { kindOf, renderBars, renderLegend, renderPlot, renderSymbols } from './plot.js';
 
@@ -19,8 +20,13 @@ const PANEL_LIMIT = 6;
 const kind = ({ weights }: ModelRow) => kindOf(weights);
 const isDense = (row: ModelRow) => kind(row) === 'dense';
 
+/** Quality, size and speed of a model in every format. */
+export function modelFigures(rows: readonly ModelRow[]): Figure[] {
+  return [perplexityFigure(rows), lossFigure(rows), speedFigure(rows)];
+}
+
 /** Perplexity against bits per weight, a panel for 4 and one for 8 bits; the unquantized model is a line. */
-export function perplexityPlot(rows: readonly ModelRow[]): Html {
+function perplexityFigure(rows: readonly ModelRow[]): Figure {
   const quantized = rows.filter((row) => !isDense(row));
   const panels = [
     { rows: quantized.filter(({ bitsPerWeight }) => bitsPerWeight < PANEL_LIMIT), width: 620 },
@@ -29,7 +35,14 @@ export function perplexityPlot(rows: readonly ModelRow[]): Html {
   const plots = panels
     .filter((panel) => panel.rows.length > 0)
     .map((panel) => perplexityPanel(panel.rows, rows.filter(isDense), panel.width));
-  return html`${renderLegend(rows.map(kind))}${renderSymbols(SYMBOLS)}<div class="panels">${plots}</div>`;
+  return {
+    id: 'perplexity',
+    title: 'Perplexity and size',
+    caption:
+      'Down and to the left is better; the dashed line is the unquantized model. Point at a mark for its name.',
+    legends: [renderLegend(rows.map(kind)), renderSymbols(SYMBOLS)],
+    panels: plots,
+  };
 }
 
 function perplexityPanel(rows: readonly ModelRow[], dense: readonly ModelRow[], width: number): Html {
@@ -73,7 +86,7 @@ function perplexityPanel(rows: readonly ModelRow[], dense: readonly ModelRow[], 
 }
 
 /** What each variant adds to the loss. */
-export function lossPlot(rows: readonly ModelRow[]): Html {
+function lossFigure(rows: readonly ModelRow[]): Figure {
   const bars = rows
     .filter((row) => !isDense(row))
     .toSorted((a, b) => a.lossIncrease - b.lossIncrease)
@@ -83,18 +96,28 @@ export function lossPlot(rows: readonly ModelRow[]): Html {
       value: exact(row.lossIncrease),
       text: row.lossIncrease.toFixed(4),
     }));
-  return renderBars(bars, 'loss above the unquantized model, nats per token');
+  return {
+    id: 'loss',
+    title: 'Loss',
+    caption: 'What each variant adds to the loss of the unquantized model; less is better.',
+    ...renderBars(bars, 'loss above the unquantized model, nats per token'),
+  };
 }
 
 /** Decoding speed. */
-export function speedPlot(rows: readonly ModelRow[]): Html {
+function speedFigure(rows: readonly ModelRow[]): Figure {
   const bars = rows.map((row) => ({
     name: modelRowName(row),
     kind: kind(row),
     value: row.tokensPerSecond,
     text: row.tokensPerSecond.median.toFixed(0),
   }));
-  return renderBars(bars, 'tokens per second');
+  return {
+    id: 'speed',
+    title: 'Speed',
+    caption: 'Decoding one sequence; the bar is the median, the line 80 % of the rounds.',
+    ...renderBars(bars, 'tokens per second'),
+  };
 }
 
 function treatment({ rotation, activations }: ModelRow): keyof typeof SYMBOLS {

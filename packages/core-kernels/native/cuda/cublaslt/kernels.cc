@@ -251,7 +251,8 @@ void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
       });
 }
 
-// Less precise than the contract of unasked kernels.
+// Less precise than the contract of unasked kernels: the fp8 tensor cores of Hopper truncate within an
+// instruction, so also without fast accumulation.
 constexpr int32_t kOnRequest = 1;
 
 // peak_fraction and bandwidth_fraction: roughly, on an H100 or H200 with large matrices; "f16" stands for
@@ -267,7 +268,7 @@ const Kernel kKernels[] = {
      nullptr,
      enqueue<Family::kF32>,
      library_absence},
-    {{"cublaslt.fp8", "cuda", "sm_89, cuBLASLt", "f32", 64, 64, 128, 0, 0.67, "fp8", 0, 0.75, 0, 0},
+    {{"cublaslt.fp8", "cuda", "sm_89, cuBLASLt", "f22", 64, 64, 128, 0, 0.67, "fp8", 0, 0.75, 0, kOnRequest},
      require_supported<Family::kFp8>,
      nullptr,
      enqueue<Family::kFp8>,

@@ -8,6 +8,7 @@
 
 #include "cuda/cublaslt/kernels.h"
 #include "cuda/gemm/kernels.h"
+#include "cuda/skinny/skinny.h"
 #include "reference/matmul_problem.h"
 
 namespace qutlass {
@@ -47,6 +48,13 @@ void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
 // instructions, four to a code for tiles in shared memory and two in cuda.gemv, with 128 lanes to issue from.
 // A tile is the smallest that the kernel uses.
 const Kernel kKernels[] = {
+    {{"cuda.skinny", "cuda", "sm_80", "f32", 8, 16, 128, 0, 0.27, "bf16", 64, 0.85, cuda::kSkinnyMaxM, 0},
+     [](const qutlass_matmul_problem& problem) {
+       require_no_integer_pair(problem);
+       cuda::require_skinny(problem);
+     },
+     nullptr,
+     cuda::enqueue_skinny},
     {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM, 0},
      require_few_rows,
      nullptr,

@@ -15,7 +15,7 @@
 #include "cuda/atoms/mma.cuh"
 #include "cuda/gemm/loader.cuh"
 #include "cuda/gemm/problem.cuh"
-#include "cuda/runtime/error.h"
+#include "cuda/runtime/shared_memory.h"
 
 namespace qutlass::cuda {
 
@@ -216,9 +216,7 @@ int64_t tile_count(const Problem& problem) {
 template <typename Sums>
 void launch_tiles(const Problem& problem, int steps, cudaStream_t stream) {
   constexpr int kBytes = 2 * sizeof(Stage<Sums>);
-  // More than 48 KB have to be asked for.
-  check(cudaFuncSetAttribute(tile_kernel<Sums>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "matmul");
+  allow_shared_memory<tile_kernel<Sums>>(kBytes);
   const auto blocks = static_cast<unsigned>(tile_count<typename Sums::Shape>(problem));
   tile_kernel<Sums><<<blocks, Sums::Shape::kThreads, kBytes, stream>>>(problem, steps);
 }

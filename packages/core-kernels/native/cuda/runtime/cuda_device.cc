@@ -146,13 +146,18 @@ void* CudaDevice::allocate(size_t bytes) {
 }
 
 void CudaDevice::upload(void* block, const void* host, size_t bytes) {
+  // Of a single stream, the block may come from work that is not finished.
   CudaStream* stream = nullptr;
+  EventPointer unfinished;
   {
     std::lock_guard lock(mutex);
-    for (qutlass_stream* candidate : streams) {
-      auto& cuda = cuda_stream(*candidate);
-      // The block may come from work that a stream has not finished.
-      if (streams.size() == 1 && !cuda.capture) stream = &cuda;
+    if (streams.size() == 1) {
+      auto& only = cuda_stream(**streams.begin());
+      if (only.capture) {
+        unfinished = only.capture_start();
+      } else {
+        stream = &only;
+      }
     }
   }
   if (stream) {
@@ -160,6 +165,7 @@ void CudaDevice::upload(void* block, const void* host, size_t bytes) {
     return;
   }
   use_device(ordinal_);
+  if (unfinished) check(cudaEventSynchronize(unfinished.get()), "upload");
   cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
   cudaThreadExchangeStreamCaptureMode(&mode);
   cudaError_t error = cudaMemcpy(block, host, bytes, cudaMemcpyHostToDevice);
@@ -179,8 +185,12 @@ void CudaDevice::release_later(void* block) {
   Retired retired{block, {}};
   for (qutlass_stream* stream : streams) {
     auto& cuda = cuda_stream(*stream);
-    if (!cuda.capture && cudaStreamQuery(cuda.handle()) == cudaErrorNotReady)
+    if (cuda.capture) {
+      // What is being recorded holds its own references; the work before it does not.
+      retired.uses.push_back(cuda.capture_start());
+    } else if (cudaStreamQuery(cuda.handle()) == cudaErrorNotReady) {
       retired.uses.push_back(cuda.mark());
+    }
   }
   if (retired.uses.empty()) {
     memory.release(block);

@@ -146,6 +146,7 @@ void CudaStream::wait_for(std::shared_ptr<Event> event) {
 void CudaStream::begin_capture() {
   auto recording = std::make_shared<CudaRecording>(cuda_device());
   use_device(cuda_device().ordinal());
+  capture_start_ = mark();
   // Relaxed: memory may be allocated while a graph is captured.
   check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), "capturing a graph");
   capture = std::move(recording);
@@ -153,6 +154,7 @@ void CudaStream::begin_capture() {
 
 std::shared_ptr<Recording> CudaStream::end_capture() {
   auto recording = std::static_pointer_cast<CudaRecording>(std::exchange(capture, nullptr));
+  capture_start_ = nullptr;
   cudaGraph_t graph = nullptr;
   const cudaError_t error = cudaStreamEndCapture(stream_, &graph);
   if (error != cudaSuccess) {

@@ -32,6 +32,7 @@ class CudaDevice final : public qutlass_device {
   void upload(void* block, const void* host, size_t bytes) override;
   void release_later(void* block) override;
   void release_recorded(void* block) override { release_later(block); }
+  void settle() override { collect(false); }
 
   int ordinal() const { return ordinal_; }
   const cudaDeviceProp& properties() const { return properties_; }
@@ -82,6 +83,8 @@ class CudaStream final : public qutlass_stream {
 
   CudaDevice& cuda_device() const { return static_cast<CudaDevice&>(device); }
   cudaStream_t handle() const { return stream_; }
+  // The end of the work before the capture that is under way.
+  const EventPointer& capture_start() const { return capture_start_; }
   // The point that all work enqueued so far has to reach.
   EventPointer mark(bool timing = false);
 
@@ -93,6 +96,7 @@ class CudaStream final : public qutlass_stream {
   void complete();
 
   cudaStream_t stream_ = nullptr;
+  EventPointer capture_start_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::pair<EventPointer, Completion>> completions_;

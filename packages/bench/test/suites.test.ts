@@ -1,0 +1,108 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Device } from '@qutlass/core-kernels';
+import { describe, expect, it } from 'vitest';
+import { denseDType } from '../src/gemm/operands.js';
+import {
+  decodeResults,
+  gemmResults,
+  hostResults,
+  layerResults,
+  quantizeResults,
+} from '../src/results/schema.js';
+import { commandLine } from './command-line.js';
+
+const { folder, cli } = commandLine();
+const device = Device.default;
+const dense = denseDType(device);
+
+describe('the suites', () => {
+  const run = async (...args: string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await cli(...args, '--device', device.name, '--quick', '--json');
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    return JSON.parse(stdout);
+  };
+
+  it('gemm: the clock and the baseline of the device', async () => {
+    const { rows, settings, gpu } = gemmResults.parse(
+      await run('gemm', '--shapes', '4,512,256', '--formats', 'bf16,int4-g128,int8-row:int8-row'),
+    );
+    expect(settings.clock).toBe(device.kind === 'cpu' ? 'host' : 'device');
+    expect(gpu?.name).toBe(device.kind === 'cpu' ? undefined : device.info.name);
+    const pairs = rows.filter(({ chosen, cache }) => chosen && cache === 'cold');
+    expect(pairs.map(({ a, weight }) => `${a} x ${weight}`)).toEqual([
+      ...[`${dense} x bf16`, `${dense} x int4-g128`, 'int8-row x int8-row'],
+    ]);
+    for (const { baseline } of rows) expect(baseline).toMatch(/^(cpu\.f32|cublaslt\.bf16|cuda\.f32)/);
+  });
+
+  it('quantize: bytes, and rates by them', async () => {
+    const { rows, limits } = quantizeResults.parse(
+      await run('quantize', '--shapes', '16,256', '--formats', 'nvfp4,int8-row'),
+    );
+    expect(rows.map(({ format, rotation, globalScale }) => [format, rotation, globalScale])).toEqual([
+      ['nvfp4', null, 'found'],
+      ['nvfp4', null, 'given'],
+      ['nvfp4', 'hadamard(16)', 'found'],
+      ['nvfp4', 'hadamard(16)', 'given'],
+      ['int8-row', null, null],
+      ['int8-row', 'hadamard(128)', null],
+    ]);
+    // 2 bytes read; 4.5 bits written, and the global scale; 8 bits and a float32 scale for each row.
+    const sizes = { nvfp4: 16 * 256 * (2 + 4.5 / 8) + 4, 'int8-row': 16 * 256 * 3 + 16 * 4 };
+    for (const { format, bytes, seconds, gigabytesPerSecond, copyFraction } of rows) {
+      expect(bytes).toBe(sizes[format as keyof typeof sizes]);
+      expect(gigabytesPerSecond).toBeCloseTo(bytes / seconds.median / 1e9, 6);
+      expect(copyFraction).toBeCloseTo(bytes / seconds.median / limits.copyBandwidth.median, 6);
+    }
+  });
+
+  it('layer: the whole and the product', async () => {
+    const formats = 'bf16,nvfp4:nvfp4+16,int4-g128';
+    const { rows } = layerResults.parse(await run('layer', '--shapes', '2,256,100', '--formats', formats));
+    expect(rows.map(({ weight, activations, rotation }) => [weight, activations, rotation])).toEqual([
+      [dense, null, null],
+      ['nvfp4', 'nvfp4', 'hadamard(16)'],
+      ['int4-g128', null, null],
+    ]);
+    for (const { kernel } of rows) expect(kernel).toMatch(/^[a-z]+\.[a-z0-9.]+$/);
+  });
+
+  it('decode: tokens, and the roofline by the bytes of a token', async () => {
+    const args = ['--shape', 'tiny', '--layers', '1', '--context', '16', '--format', 'bf16,nvfp4'];
+    const { rows, limits } = decodeResults.parse(await run('decode', ...args));
+    expect(rows.map(({ model, layers, weights, context }) => [model, layers, weights, context])).toEqual([
+      ['tiny', 1, dense, 16],
+      ['tiny', 1, 'nvfp4', 16],
+    ]);
+    for (const { bytesPerToken, rooflineTokensPerSecond, rooflineFraction, tokensPerSecond } of rows) {
+      expect(rooflineTokensPerSecond).toBeCloseTo(limits.readBandwidth.median / bytesPerToken, 3);
+      expect(rooflineFraction).toBeCloseTo(tokensPerSecond.median / rooflineTokensPerSecond, 6);
+    }
+    expect(rows[1]!.bytesPerToken).toBeLessThan(rows[0]!.bytesPerToken);
+  });
+
+  it('host: the kernels of each operation', async () => {
+    const { rows } = hostResults.parse(await run('host', '--formats', 'nvfp4,nvfp4:nvfp4'));
+    expect(rows.map(({ operation }) => operation)).toEqual([
+      ...['QuantLinear.forward nvfp4', 'QuantLinear.forward nvfp4 x nvfp4', 'Graph.launch', 'Graph.launch'],
+    ]);
+    const [weightOnly, both, graph, larger] = rows.map(({ nodes }) => nodes);
+    // The global scale and the codes come before the product.
+    expect(both).toBeGreaterThanOrEqual(weightOnly! + 2);
+    expect([graph, larger]).toEqual([weightOnly, 64 * weightOnly!]);
+  });
+
+  it('tune: measured times, in the file that was named', async () => {
+    const args = ['--shapes', '1,2048,2048', '--formats', 'f32', '--cache', 'tuning.json'];
+    const tuned = (await run('tune', ...args)) as {
+      chosen: string;
+      kernels: { measuredSeconds: number }[];
+    }[];
+    expect(tuned).toHaveLength(1);
+    const { chosen } = tuned[0]!;
+    expect(chosen).toMatch(/^(cpu|cuda|cublaslt)\./);
+    expect(tuned[0]!.kernels.some(({ measuredSeconds }) => measuredSeconds > 0)).toBe(true);
+    expect(await readFile(join(folder(), 'tuning.json'), 'utf8')).toContain(chosen);
+  });
+});

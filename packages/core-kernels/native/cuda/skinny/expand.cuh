@@ -1,0 +1,107 @@
+// Words of codes to bf16 operands, as few instructions as there are. All are exact.
+#pragma once
+
+#include "cuda/skinny/tiles.h"
+
+namespace qutlass::cuda {
+
+__device__ inline uint32_t subtract_bf16(uint32_t a, uint32_t b) {
+  uint32_t d;
+  asm("{ .reg .b32 one; mov.b32 one, 0xBF80BF80; fma.rn.bf16x2 %0, %2, one, %1; }"
+      : "=r"(d)
+      : "r"(a), "r"(b));
+  return d;
+}
+__device__ inline uint32_t multiply_bf16(uint32_t a, uint32_t b) {
+  uint32_t d;
+  asm("{ .reg .b32 zero; mov.b32 zero, 0x80008000; fma.rn.bf16x2 %0, %1, %2, zero; }"
+      : "=r"(d)
+      : "r"(a), "r"(b));
+  return d;
+}
+
+// What expanding takes besides codes, for the rows of registers 0 and 2, and 1 and 3: the scale of 16
+// elements, or 128 and the zero point, twice.
+struct RowParts {
+  uint32_t even, odd;
+};
+
+// Steps in the 16 bytes of a lane, and words in a step.
+template <TileCode kCode>
+inline constexpr int kStepsPerUnit = is_wide(kCode) ? 2 : 4;
+template <TileCode kCode>
+inline constexpr int kWordsPerStep = is_wide(kCode) ? 2 : 1;
+
+// Nibble i of a half word is that half of register i. Placed in the mantissa of 128, an unsigned integer
+// below 128 is added to it.
+__device__ inline void expand_int4(uint32_t word, const RowParts& zeros, uint32_t (&a)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    a[i] = subtract_bf16((word >> 4 * i & 0x000F000Fu) | 0x43004300u, i % 2 ? zeros.odd : zeros.even);
+}
+
+// Sign and magnitude of e2m1 at the places of sign, last bits of the exponent and first of the mantissa are
+// the value times 2^-126, subnormal numbers included. One mask takes them out of the word shifted by 0, 3 and
+// 6; the bits that are left make the fourth. See pack_e2m1.
+__device__ inline void place_e2m1(uint32_t word, uint32_t (&a)[4]) {
+  constexpr uint32_t kMask = 0x81C081C0u;
+  a[0] = word & kMask;
+  a[1] = word << 3 & kMask;
+  a[2] = word << 6 & kMask;
+  a[3] = (word << 1 & 0x80008000u) | (word >> 5 & 0x01000100u) | (word >> 4 & 0x00C000C0u);
+}
+
+// The half of a word that place_e2m1 takes apart, from codes of 4 bits.
+QUTLASS_HD inline uint32_t pack_e2m1(const uint32_t (&codes)[4]) {
+  const auto sign = [&](int i) { return codes[i] >> 3 & 1u; };
+  const auto magnitude = [&](int i) { return codes[i] & 7u; };
+  return sign(0) << 15 | magnitude(0) << 6 | sign(1) << 12 | magnitude(1) << 3 | sign(2) << 9 | magnitude(2) |
+         sign(3) << 14 | (magnitude(3) >> 2) << 13 | (magnitude(3) & 3u) << 10;
+}
+
+// Bytes 0 and 2 are the halves of an even register, 1 and 3 those of an odd one. Seven bits are added to 128;
+// the eighth decides whether 128 or 256 is taken off.
+__device__ inline uint32_t expand_int8(uint32_t bytes) {
+  return subtract_bf16((bytes & 0x007F007Fu) | 0x43004300u, (bytes & 0x00800080u) | 0x43004300u);
+}
+
+// A step of codes to the four registers of A.
+template <TileCode kCode>
+__device__ inline void expand(const uint32_t* words, const RowParts& parts, uint32_t (&a)[4]) {
+  if constexpr (kCode == TileCode::kInt4) {
+    expand_int4(words[0], parts, a);
+  } else if constexpr (kCode == TileCode::kE2M1) {
+    place_e2m1(words[0], a);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) a[i] = multiply_bf16(a[i], 0x7E807E80u);  // 2^126
+  } else if constexpr (kCode == TileCode::kE2M1By16) {
+    place_e2m1(words[0], a);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) a[i] = multiply_bf16(a[i], i % 2 ? parts.odd : parts.even);
+  } else {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t word = words[i / 2];
+      if constexpr (kCode == TileCode::kInt8) {
+        a[i] = expand_int8(i % 2 ? word >> 8 : word);
+      } else {
+        // As e2m1: the value times 2^-120 or 2^-112.
+        constexpr bool kE4M3 = kCode == TileCode::kE4M3;
+        const uint32_t high = i % 2 ? word : word << 8;
+        const uint32_t magnitude = kE4M3 ? high >> 4 & 0x07F007F0u : high >> 3 & 0x0FE00FE0u;
+        a[i] = multiply_bf16((high & 0x80008000u) | magnitude, kE4M3 ? 0x7B807B80u : 0x77807780u);
+      }
+    }
+  }
+}
+
+// A pair of e4m3 scales in bytes 0 and 1, times 2^118, so that they times e2m1 as placed are 2^-8 of the
+// value.
+inline constexpr float kBy16Factor = 256;
+__device__ inline RowParts expand_scales_by_16(uint32_t pair) {
+  uint32_t scales = __byte_perm(pair, 0, 0x4140) << 4;  // times 2^-120; scales have no sign
+  scales = multiply_bf16(multiply_bf16(scales, 0x7B007B00u), 0x7B007B00u);
+  return {__byte_perm(scales, 0, 0x1010), __byte_perm(scales, 0, 0x3232)};
+}
+
+}  // namespace qutlass::cuda
