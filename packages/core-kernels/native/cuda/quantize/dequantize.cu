@@ -146,9 +146,9 @@ __global__ void __launch_bounds__(kMostThreads)
     }
   }
   if constexpr (kBy == RotateBy::kBlock) {
-    sylvester_block(values, rotation.size, reinterpret_cast<float*>(shared));
+    sylvester_block(values, rotation.size, 1, reinterpret_cast<float*>(shared));
   } else {
-    sylvester_lanes(values, rotation.size);
+    sylvester_lanes(values, rotation.size, 1);
   }
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {

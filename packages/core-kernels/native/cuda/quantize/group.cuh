@@ -92,7 +92,7 @@ __device__ inline GroupScale lanes_quest(const float (&x)[kTile], int lanes, flo
   // Elsewhere squares could overflow or vanish. The lanes of a warp take the same way.
   const bool ordinary = amax == 0 || (amax >= 0x1p-40f && amax <= 0x1p40f);
   if (!__all_sync(0xFFFFFFFFu, ordinary)) return lanes_quest_in_double(x, lanes);
-  const auto count = static_cast<float>(lanes * kTile);
+  const float count = static_cast<float>(lanes * kTile);
   float sums[4] = {}, squares[4] = {};  // that need not wait for each other
 #pragma unroll
   for (int i = 0; i < kTile; ++i) sums[i % 4] += x[i];
@@ -107,7 +107,8 @@ __device__ inline GroupScale lanes_quest(const float (&x)[kTile], int lanes, flo
   }
   const float off = lanes_sum((sums[0] + sums[1]) + (sums[2] + sums[3]), lanes);
   const float square = lanes_sum((squares[0] + squares[1]) + (squares[2] + squares[3]), lanes);
-  return mx_quest(off, square, lanes * kTile);
+  const float variance = fmaxf(square - off * (off / count), 0.0f) / count;
+  return mx_scale(biased_exponent(sqrtf(variance) * (2.92247856f / 6) + 1e-8f), 1);
 }
 
 // A group of NVFP4 is a tile.

@@ -80,14 +80,14 @@ class Rotator {
       load_multiplied<kSize>(data, dtype, span, buffer(), prefetched_, matrix(), x);
     } else if constexpr (kBy == RotateBy::kLanes) {
       load_tiles(data, dtype, span, [&](int) { return signs_; }, x);
-      to_entries(dtype, x);
-      sylvester_lanes(x, rotation_.size);
+      round_operands(dtype, x);
+      sylvester_lanes(x, rotation_.size, rotation_.entry);
     } else if constexpr (kBy == RotateBy::kBlock) {
       load_tiles(
           data, dtype, span,
           [&](int tile) { return tile_signs(rotation_, held_position<kTiles, kTile>(tile)); }, x);
-      to_entries(dtype, x);
-      sylvester_block(x, rotation_.size, static_cast<float*>(shared_));
+      round_operands(dtype, x);
+      sylvester_block(x, rotation_.size, rotation_.entry, static_cast<float*>(shared_));
     } else {
       load_tiles(data, dtype, span, [](int) { return NoSigns(); }, x);
     }
@@ -106,19 +106,14 @@ class Rotator {
   __device__ uint16_t* matrix() const { return static_cast<uint16_t*>(shared_); }
   __device__ uint16_t* buffer() const { return matrix() + kSize * matrix_pitch(kSize); }
 
-  // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers
-  // (each exact in float32), and sums no more than the result holds, so nothing overflows on the way.
   template <int kTiles>
-  __device__ void to_entries(int32_t dtype, float (&x)[kTiles][kTile]) const {
-    if (dtype != QUTLASS_BF16) {
+  __device__ static void round_operands(int32_t dtype, float (&x)[kTiles][kTile]) {
+    if (dtype == QUTLASS_BF16) return;
 #pragma unroll
-      for (int i = 0; i < kTiles * kTile; ++i) {
-        float& value = x[i / kTile][i % kTile];
-        value = round_to_bf16(value);
-      }
+    for (int i = 0; i < kTiles * kTile; ++i) {
+      float& value = x[i / kTile][i % kTile];
+      value = round_to_bf16(value);
     }
-#pragma unroll
-    for (int i = 0; i < kTiles * kTile; ++i) x[i / kTile][i % kTile] *= rotation_.entry;
   }
 
   const Rotation& rotation_;

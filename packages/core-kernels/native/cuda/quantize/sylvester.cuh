@@ -57,23 +57,39 @@ __device__ inline void multiply_signs(const Rotation& rotation, int position, fl
   }
 }
 
-// x = x @ S with the Sylvester matrix S[i, j] = (-1)^popcount(i & j) of up to 32 * kHeld rows.
+// The butterflies between elements `half` apart.
 template <int kPieces, int kHeld>
-__device__ inline void sylvester_lanes(float (&x)[kPieces][kHeld], int size) {
+__device__ inline void butterflies(float (&x)[kPieces][kHeld], int half) {
 #pragma unroll
-  for (int half = 1; half < kHeld; half *= 2) {
-    if (half >= size) break;
+  for (int c = 0; c < kPieces; ++c) {
 #pragma unroll
-    for (int c = 0; c < kPieces; ++c) {
-#pragma unroll
-      for (int i = 0; i < kHeld; ++i) {
-        if (i & half) continue;
-        const float a = x[c][i], b = x[c][i + half];
-        x[c][i] = a + b;
-        x[c][i + half] = a - b;
-      }
+    for (int i = 0; i < kHeld; ++i) {
+      if (i & half) continue;
+      const float a = x[c][i], b = x[c][i + half];
+      x[c][i] = a + b;
+      x[c][i + half] = a - b;
     }
   }
+}
+
+// Those between neighbours, of elements times a factor. The products are exact, so a sum takes one of them
+// without a rounding of its own.
+template <int kPieces, int kHeld>
+__device__ inline void scaled_butterflies(float (&x)[kPieces][kHeld], float factor) {
+#pragma unroll
+  for (int c = 0; c < kPieces; ++c) {
+#pragma unroll
+    for (int i = 0; i < kHeld; i += 2) {
+      const float a = x[c][i], b = x[c][i + 1] * factor;
+      x[c][i] = fmaf(a, factor, b);
+      x[c][i + 1] = fmaf(a, factor, -b);
+    }
+  }
+}
+
+// Those between lanes, for the Sylvester matrix of this size.
+template <int kPieces, int kHeld>
+__device__ inline void lane_butterflies(float (&x)[kPieces][kHeld], int size) {
   for (int lanes = 1; lanes * kHeld < size; lanes *= 2) {
     // b - a is b + a * -1, whose product is exact.
     const float sign = threadIdx.x & lanes ? -1.0f : 1.0f;
@@ -82,6 +98,24 @@ __device__ inline void sylvester_lanes(float (&x)[kPieces][kHeld], int size) {
 #pragma unroll
       for (int i = 0; i < kHeld; ++i)
         x[c][i] = fmaf(x[c][i], sign, __shfl_xor_sync(0xFFFFFFFFu, x[c][i], lanes));
+    }
+  }
+}
+
+// x = x @ S * factor with the Sylvester matrix S[i, j] = (-1)^popcount(i & j) of up to 32 * kHeld rows. The
+// products with the factor are exact.
+template <int kPieces, int kHeld>
+__device__ inline void sylvester_lanes(float (&x)[kPieces][kHeld], int size, float factor) {
+  scaled_butterflies(x, factor);
+  // No way past the butterflies in registers: where ways meet, registers are copied.
+  if (size >= kHeld) {
+#pragma unroll
+    for (int half = 2; half < kHeld; half *= 2) butterflies(x, half);
+    lane_butterflies(x, size);
+  } else {
+#pragma unroll
+    for (int half = 2; half < kHeld; half *= 2) {
+      if (half < size) butterflies(x, half);
     }
   }
 }
@@ -112,8 +146,8 @@ __device__ inline void from_shared(const float* shared, float (&x)[kPieces][kHel
 
 // The same for more than kLanesSize rows.
 template <int kPieces, int kHeld>
-__device__ inline void sylvester_block(float (&x)[kPieces][kHeld], int size, float* shared) {
-  sylvester_lanes(x, kLanesSize);
+__device__ inline void sylvester_block(float (&x)[kPieces][kHeld], int size, float factor, float* shared) {
+  sylvester_lanes(x, kLanesSize, factor);
   __syncthreads();  // the span before may still be read
   to_shared(x, shared);
   const int pairs = kPieces * kHeld / 2 * static_cast<int>(blockDim.x);
