@@ -4,6 +4,9 @@ import {
   codeDType,
   type Format,
   formatByName,
+  fp8,
+  int4,
+  int8,
   prepare,
   type QuantizedTensor as Quantized,
   QuantizedTensor,
@@ -77,6 +80,32 @@ describe.each(PAIRS)('%s x %s', (left, right) => {
       }
     }
   });
+});
+
+/** Weights of every kind, as they are prepared for a few rows: elements, scales, groups, zero points. */
+const WEIGHTS = [
+  ...(['f32', 'bf16', 'f16'] as const).flatMap((scale) =>
+    ([32, 64, 128, 'row'] as const).flatMap((group) =>
+      [false, true].map((zeroPoint) => int4({ group, zeroPoint, scale })),
+    ),
+  ),
+  ...(['tensor', 'row', '1x128', '128x128'] as const).flatMap((granularity) => [
+    fp8({ granularity }),
+    fp8({ granularity, element: 'e5m2' }),
+  ]),
+  ...(['tensor', 'row'] as const).map((granularity) => int8({ granularity })),
+  ...(['mxfp8', 'mxfp8-e5m2', 'mxfp4', 'mxfp4-abs_max', 'nvfp4', 'nvfp4-4over6', 'nf4'] as const).map(
+    formatByName,
+  ),
+];
+
+it.each(selected(WEIGHTS, 3))('a prepared weight in $name under a few rows', async (format) => {
+  for (const m of [1, 8, 9, 16]) {
+    const random = new Random(m);
+    using a = sample(random, m, 384, 'bf16');
+    using b = quantized(random, format, [72, 384], 'row');
+    await checkWeight(a, b, { seed: m, outDType: 'bf16' });
+  }
 });
 
 /** A quantized matrix [rows, cols] whose codes and scales are changed. */

@@ -10,6 +10,12 @@ import { samplingOf, type TimingOptions } from '../timing/settings.js';
 /** A layer of one token, so small that the device keeps up with the host. */
 const EXTENT = { full: 1024, quick: 256 } as const;
 
+/** Hundreds of calls to a sample, but fewer than a device queues before it makes the host wait. */
+const SAMPLE_SECONDS = 4e-3;
+const ROUNDS = { full: 31, quick: 5 } as const;
+/** Calls before the first sample, after which the code is compiled and memory comes from the pool. */
+const WARM_UP_CALLS = 400;
+
 /** Calls in the larger of the graphs that are launched. */
 const GRAPH_CALLS = 64;
 
@@ -34,7 +40,15 @@ export async function measureHost(options: HostOptions): Promise<HostRow[]> {
   try {
     for (const variant of variants) operations.push(forwardOperation(x, weight, variant));
     for (const calls of [1, GRAPH_CALLS]) operations.push(launchOperation(x, weight, variants[0]!, calls));
-    const sampled = await sampleInterleaved(operations, samplingOf(options, enqueueClock(device)));
+    for (const { enqueue } of operations) {
+      for (let call = 0; call < WARM_UP_CALLS; ++call) enqueue(call);
+      await device.synchronize();
+    }
+    const sampled = await sampleInterleaved(operations, {
+      ...samplingOf(options, enqueueClock(device)),
+      sampleSeconds: SAMPLE_SECONDS,
+      rounds: ROUNDS[quick ? 'quick' : 'full'],
+    });
     return operations.map(({ name, nodes }, index) => ({
       operation: name,
       nodes,

@@ -35,7 +35,8 @@ export interface KnownLosses {
 }
 
 /**
- * Loads the model, quantizes it as the variant says, and measures loss and speed.
+ * Loads the model, quantizes it as the variant says, and measures loss and speed. The loss is that of float32 activations
+ * and so the same on every device; the speed is that of the device's own dtype.
  * @throws QutlassError `QUTLASS_E_CHECKPOINT`; `QUTLASS_E_ARGUMENT` if the checkpoint is quantized already
  */
 export async function measureVariant(
@@ -45,19 +46,33 @@ export async function measureVariant(
   known: KnownLosses,
 ): Promise<Measurement> {
   const abort = signal ? { signal } : {};
-  using model = await Llama.load(directory, { device });
-  const dtype = denseDType(model);
   const { weights: format, rotation, activations } = variant;
-  if (format) {
-    const recipe = { format, activations: activations ?? null, ...(rotation && { rotation }) };
-    await quantizeModel(model, recipe, abort);
-  }
+  const load = async (dtype?: 'f32') => {
+    const model = await Llama.load(directory, { device, ...(dtype && { dtype }) });
+    try {
+      const recipe = format && { format, activations: activations ?? null, ...(rotation && { rotation }) };
+      const weights = denseDType(model);
+      if (recipe) await quantizeModel(model, recipe, abort);
+      return { model, weights };
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  };
+  const { model: exact, weights: dtype } = await load('f32');
+  using model = exact;
   const { loss, perplexity } = await evaluate(model, ids, {
     ...abort,
     window,
     onProgress: ({ done, total }) => onProgress?.(`${done} of ${total} tokens`),
   });
   onProgress?.('decoding');
+  const speed = async () => {
+    if (device.kind === 'cpu') return decodeSpeed(model, ids, decode, signal);
+    const own = await load();
+    using fast = own.model;
+    return await decodeSpeed(fast, ids, decode, signal);
+  };
   const row: ModelRow = {
     weights: format?.name ?? dtype,
     rotation: rotation?.toString() ?? null,
@@ -68,7 +83,7 @@ export async function measureVariant(
     perplexity,
     lossIncrease: loss - (known.unquantized ?? loss),
     expectedLoss: known.expected,
-    tokensPerSecond: await decodeSpeed(model, ids, decode, signal),
+    tokensPerSecond: await speed(),
   };
   if (!sample || !model.tokenizer) return { row };
   const text = await continuation(model, sample, signal);

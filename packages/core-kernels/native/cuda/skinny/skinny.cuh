@@ -102,6 +102,12 @@ struct RingStage {
   }
 };
 
+// Stages of a warp's ring: what the shape asks for, or fewer where scales make them large.
+template <typename T, typename Shape>
+inline constexpr int kRingStages =
+    std::clamp(static_cast<int>((160 << 10) / Shape::kResident / (kWarps * sizeof(RingStage<T, Shape>))), 2,
+               Shape::kStages);
+
 template <TileScale kScale>
 __device__ inline float tile_scale(const uint8_t* scales, int i) {
   if constexpr (kScale == TileScale::kBF16) {
@@ -257,7 +263,7 @@ template <typename T, typename Shape>
 __global__ void __launch_bounds__(kThreads, Shape::kResident)
     skinny_kernel(const __grid_constant__ SkinnyProblem p, const int sets, const int meeting_sets) {
   extern __shared__ __align__(16) uint8_t shared[];
-  constexpr int kStages = Shape::kStages;
+  constexpr int kStages = kRingStages<T, Shape>;
   using Stage = RingStage<T, Shape>;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   Stage* ring = reinterpret_cast<Stage*>(shared) + warp * kStages;
@@ -319,8 +325,8 @@ void launch_shape(const SkinnyProblem& p, const SkinnyLaunch& launch) {
   const int bytes_per_set = kWarps * p.m * Shape::kRows * static_cast<int>(sizeof(float));
   constexpr int kMeetingBytes = 32 << 10;
   const int meeting_sets = std::clamp(kMeetingBytes / bytes_per_set, 1, per_block);
-  const int bytes =
-      kWarps * Shape::kStages * static_cast<int>(sizeof(RingStage<T, Shape>)) + meeting_sets * bytes_per_set;
+  const int bytes = kWarps * kRingStages<T, Shape> * static_cast<int>(sizeof(RingStage<T, Shape>)) +
+                    meeting_sets * bytes_per_set;
   allow_shared_memory<skinny_kernel<T, Shape>>(bytes);
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
