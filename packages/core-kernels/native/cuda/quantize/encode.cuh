@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/quantize/tile.cuh"
 #include "numerics/group_scale.h"

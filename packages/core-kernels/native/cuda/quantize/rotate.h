@@ -34,7 +34,7 @@ constexpr int matrix_size(RotateBy by) {
   }
 }
 
-// The largest Hadamard matrix whose rows lie in the registers of a warp, eight elements to a lane.
+// The largest Hadamard matrix whose rows lie in the registers of a warp, also with eight elements to a lane.
 inline constexpr int32_t kLanesSize = 256;
 
 inline RotateBy rotate_by(const qutlass_rotation& rotation) {
