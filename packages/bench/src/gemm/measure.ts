@@ -1,5 +1,6 @@
 import { type Device, invalidArgument, loadBinding, Tensor } from '@qutlass/core-kernels';
 import type { Precision } from '@qutlass/gemm';
+import { paddedCols } from '@qutlass/quant';
 import type { GemmRow, Limits } from '../results/types.js';
 import type { Spread } from '../statistics.js';
 import type { Contender } from '../timing/clock.js';
@@ -32,21 +33,23 @@ export interface GemmOptions extends TimingOptions {
 
 /**
  * Times the kernels of each product against the dense product of the same shape, in the same rounds: float32 on the CPU,
- * bf16 on a GPU. Activations are quantized beforehand; results have the dtype of the baseline.
- * @throws QutlassError `QUTLASS_E_ARGUMENT` for unknown kernels; `QUTLASS_E_SHAPE` if K does not fit a format
+ * bf16 on a GPU. Activations are quantized beforehand; results have the dtype of the baseline. Formats whose groups do not
+ * fit the K of a shape are left out there, unless none fits.
+ * @throws QutlassError `QUTLASS_E_ARGUMENT` for unknown kernels; `QUTLASS_E_SHAPE` if K fits no format
  */
 export async function measureGemm(options: GemmOptions): Promise<GemmRow[]> {
   const { device, shapes, operands } = options;
   requireKernels(options.kernels);
   const dtype = denseDType(device);
   const rows: GemmRow[] = [];
-  const weightKinds = groupBy(operands, ({ weight }) => operandName(weight));
-  const pace = new Pace(options.progress, shapes.length * weightKinds.length);
+  const kindsFor = (k: number) => groupBy(fitting(operands, k), ({ weight }) => operandName(weight));
+  const steps = shapes.reduce((sum, { k }) => sum + kindsFor(k).length, 0);
+  const pace = new Pace(options.progress, steps);
   for (const sameMatrix of groupBy(shapes, ({ n, k }) => `${n} x ${k}`)) {
     const { n, k } = sameMatrix[0]!;
     using dense = Tensor.random([n, k], { dtype, device, seed: 1 });
     using baseline = Copies.make(device, () => makeWeight(dense, dtype));
-    for (const sameWeight of weightKinds) {
+    for (const sameWeight of kindsFor(k)) {
       using weights = Copies.make(device, () => makeWeight(dense, sameWeight[0]!.weight));
       for (const shape of sameMatrix) {
         pace.step(`${shapeName(shape)} ${operandName(sameWeight[0]!.weight)}`);
@@ -57,6 +60,13 @@ export async function measureGemm(options: GemmOptions): Promise<GemmRow[]> {
   // In the order that they were asked for, which is not that of the measurement.
   const position = (row: Shape) => shapes.findIndex((shape) => shapeName(shape) === shapeName(row));
   return rows.toSorted((x, y) => position(x) - position(y));
+}
+
+/** The operands whose groups divide K; all if that is none. */
+function fitting(operands: readonly Operands[], k: number): readonly Operands[] {
+  const fits = (operand: Operands['a']) => typeof operand === 'string' || paddedCols(operand, k) === k;
+  const able = operands.filter(({ a, weight }) => fits(a) && fits(weight));
+  return able.length > 0 ? able : operands;
 }
 
 /** A weight that stays in the cache of a CPU tells its arithmetic from its memory; on a GPU no model has one. */

@@ -187,6 +187,8 @@ void tile(Stream stream, const qutlass_quantized& q, void* out) {
       q, format, layout, reinterpret_cast<float*>(bytes), bytes + layout.scales, bytes + layout.codes};
   const int64_t tiles = int64_t{layout.row_blocks} * layout.tiles;
   cuda_stream(stream).run("tile", {q.codes, q.scales, q.zero_points, out}, [&](cudaStream_t s) {
+    // Between its parts there is room that nothing else fills.
+    check(cudaMemsetAsync(out, 0, static_cast<size_t>(layout.codes), s), "tile");
     factors_kernel<<<grid(int64_t{layout.row_blocks} * kTileRows), kThreads, 0, s>>>(job);
     if (format.tile_scale_bytes() > 0) {
       const int per_tile = format.code == TileCode::kE2M1By16 ? 128 : kTileRows * format.groups;
