@@ -5,6 +5,7 @@ import { MODEL_NAMES } from '../models.js';
 import { gpuState } from '../results/gpu.js';
 import { runInfo } from '../results/run-info.js';
 import type { Limits, TimedResults, TimedRun } from '../results/types.js';
+import type { SamplingOptions } from '../timing/sampling.js';
 import { samplingOf, type TimingOptions, timingSettings } from '../timing/settings.js';
 import { type CommandContext, measured, type OutputOptions, publish } from './context.js';
 
@@ -57,12 +58,13 @@ export function openDevice({ device }: Pick<SuiteOptions, 'device'>): Device {
   return Device.open(device as DeviceName);
 }
 
-/** Measures the limits of the device and then the suite, and publishes the results. */
+/** Measures the limits of the device and then the suite, and publishes the results. sampling: how the suite samples. */
 export async function runSuite<R extends TimedResults>(
   context: CommandContext,
   options: SuiteOptions,
   suite: R['suite'],
   measure: (timing: SuiteTiming) => Promise<R['rows']>,
+  sampling: (timing: TimingOptions) => SamplingOptions = samplingOf,
 ): Promise<void> {
   const device = openDevice(options);
   const before = await gpuState(device);
@@ -72,7 +74,7 @@ export async function runSuite<R extends TimedResults>(
     const rows = await measure({ ...timing, limits });
     const run: TimedRun = {
       ...(await runInfo(device, before)),
-      settings: timingSettings(device, samplingOf(timing)),
+      settings: timingSettings(device, sampling(timing)),
       limits,
     };
     return { ...run, suite, rows } as R;

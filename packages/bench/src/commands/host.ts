@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.js';
-import { listOf, runSuite, type SuiteOptions, suiteCommand } from '../cli/suite.js';
-import { measureHost } from '../host/measure.js';
+import { listOf, runSuite, type SuiteOptions, type SuiteTiming, suiteCommand } from '../cli/suite.js';
+import { hostSampling, measureHost } from '../host/measure.js';
 import { parseVariant } from '../model/variants.js';
 import type { HostResults } from '../results/types.js';
 
@@ -32,5 +32,6 @@ Examples:
 
 async function runHost(context: CommandContext, options: HostCommandOptions): Promise<void> {
   const variants = (listOf(options.formats) ?? VARIANTS).map(parseVariant);
-  await runSuite<HostResults>(context, options, 'host', (timing) => measureHost({ ...timing, variants }));
+  const measure = (timing: SuiteTiming) => measureHost({ ...timing, variants });
+  await runSuite<HostResults>(context, options, 'host', measure, hostSampling);
 }

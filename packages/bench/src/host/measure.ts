@@ -4,14 +4,15 @@ import { createLayer } from '../layer/measure.js';
 import { type Variant, variantName } from '../model/variants.js';
 import type { HostRow } from '../results/types.js';
 import { type Contender, enqueueClock } from '../timing/clock.js';
-import { sampleInterleaved } from '../timing/sampling.js';
+import { type SamplingOptions, sampleInterleaved } from '../timing/sampling.js';
 import { samplingOf, type TimingOptions } from '../timing/settings.js';
 
 /** A layer of one token, so small that the device keeps up with the host. */
 const EXTENT = { full: 1024, quick: 256 } as const;
 
-/** Hundreds of calls to a sample, but fewer than a device queues before it makes the host wait. */
 const SAMPLE_SECONDS = 4e-3;
+/** Fewer than a device queues before it makes the host wait. */
+const MAX_CALLS = 256;
 const ROUNDS = { full: 31, quick: 5 } as const;
 /** Calls before the first sample, after which the code is compiled and memory comes from the pool. */
 const WARM_UP_CALLS = 400;
@@ -21,6 +22,16 @@ const GRAPH_CALLS = 64;
 
 export interface HostOptions extends TimingOptions {
   variants: readonly Variant[];
+}
+
+/** How {@link measureHost} samples: the time that the JavaScript thread spends on enqueuing. */
+export function hostSampling(options: TimingOptions): SamplingOptions {
+  return {
+    ...samplingOf(options, enqueueClock(options.device)),
+    sampleSeconds: SAMPLE_SECONDS,
+    maxCalls: MAX_CALLS,
+    rounds: ROUNDS[options.quick ? 'quick' : 'full'],
+  };
 }
 
 interface Operation extends Contender, Disposable {
@@ -44,11 +55,7 @@ export async function measureHost(options: HostOptions): Promise<HostRow[]> {
       for (let call = 0; call < WARM_UP_CALLS; ++call) enqueue(call);
       await device.synchronize();
     }
-    const sampled = await sampleInterleaved(operations, {
-      ...samplingOf(options, enqueueClock(device)),
-      sampleSeconds: SAMPLE_SECONDS,
-      rounds: ROUNDS[quick ? 'quick' : 'full'],
-    });
+    const sampled = await sampleInterleaved(operations, hostSampling(options));
     return operations.map(({ name, nodes }, index) => ({
       operation: name,
       nodes,

@@ -7,6 +7,8 @@ export interface SamplingOptions {
   rounds: number;
   /** A sample repeats calls until it takes this long. */
   sampleSeconds: number;
+  /** A sample never has more calls than this; default: as many as it takes. */
+  maxCalls?: number;
   signal?: AbortSignal | undefined;
 }
 
@@ -23,11 +25,11 @@ export interface Sampled {
  */
 export async function sampleInterleaved(
   contenders: readonly Contender[],
-  { clock, rounds, sampleSeconds, signal }: SamplingOptions,
+  { clock, rounds, sampleSeconds, maxCalls, signal }: SamplingOptions,
 ): Promise<Sampled[]> {
   const samples: Sample[] = [];
   try {
-    for (const contender of contenders) samples.push(await fill(contender, clock, sampleSeconds));
+    for (const contender of contenders) samples.push(await fill(contender, clock, sampleSeconds, maxCalls));
     const times = contenders.map((): number[] => []);
     const next = uniform(0);
     for (let round = 0; round < rounds; ++round) {
@@ -50,7 +52,12 @@ export async function sampleInterleaved(
 const LEAST_SECONDS = 1e-8;
 
 /** As many calls as fill a sample. */
-async function fill(contender: Contender, clock: Clock, sampleSeconds: number): Promise<Sample> {
+async function fill(
+  contender: Contender,
+  clock: Clock,
+  sampleSeconds: number,
+  maxCalls = Number.POSITIVE_INFINITY,
+): Promise<Sample> {
   const quantum = clock.quantum(contender);
   // Pays for what only the first call needs, and cannot be captured.
   contender.enqueue(0);
@@ -59,7 +66,8 @@ async function fill(contender: Contender, clock: Clock, sampleSeconds: number): 
   try {
     await trial.run();
     const seconds = await trial.run();
-    calls = quantum * Math.ceil(sampleSeconds / (Math.max(seconds, LEAST_SECONDS) * quantum));
+    const wanted = Math.ceil(sampleSeconds / (Math.max(seconds, LEAST_SECONDS) * quantum));
+    calls = quantum * Math.max(1, Math.min(wanted, Math.floor(maxCalls / quantum)));
   } catch (error) {
     trial[Symbol.dispose]();
     throw error;
