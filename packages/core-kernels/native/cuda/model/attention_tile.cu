@@ -2,7 +2,7 @@
 // block of 16 x 16 threads multiplies them with a tile of queries. A thread has neighbouring rows, and
 // columns 16 (scores) or 64 (sums, four at a time) apart, so that reads of a warp meet no bank twice.
 #include "attention.cuh"
-#include "error.h"
+#include "shared_memory.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -275,8 +275,7 @@ void launch_tile_attention(const AttentionProblem& p, cudaStream_t stream) {
   with_tiles(p, [&]<typename T>() {
     const dim3 grid(static_cast<unsigned>(row_blocks<T>(p)), static_cast<unsigned>(p.kv_heads),
                     static_cast<unsigned>(p.splits));
-    check(cudaFuncSetAttribute(tile_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(T)),
-          "attention");
+    allow_shared_memory<tile_kernel<T>>(sizeof(T));
     tile_kernel<T><<<grid, kThreads, sizeof(T), stream>>>(p);
   });
 }
