@@ -15,7 +15,7 @@ export type EventHandle = Handle<'event'>;
 export type GraphHandle = Handle<'graph'>;
 /** A reference to device memory and the tensor in it. */
 export type TensorHandle = Handle<'tensor'>;
-/** Pointers to the parts of a quantized matrix; whoever holds it keeps the tensors alive. */
+/** A quantized matrix: a block of its own, or pointers into tensors that whoever holds it keeps alive. */
 export type QuantizedHandle = Handle<'quantized'>;
 export type RotationHandle = Handle<'rotation'>;
 
@@ -89,6 +89,15 @@ export type MatmulProblem = readonly [
   alphaTensor: Optional<TensorHandle>,
   bias: Optional<TensorHandle>,
   out: TensorHandle,
+];
+
+/** Sizes of the parts of a quantized matrix, 0 for those that it does not have. */
+export type QuantizedPartBytes = readonly [
+  codes: number,
+  scales: number,
+  zeroPoints: number,
+  globalScale: number,
+  clipMask: number,
 ];
 
 /** The functions of the native addon. */
@@ -178,6 +187,19 @@ export interface NativeBinding {
     rotation: Optional<RotationHandle>,
     out: QuantizedHandle,
   ): void;
+  /** Into one new block; `x` counts as the matrix of its last dimension. A global scale is found if it is a part. */
+  quantizeNew(
+    stream: StreamHandle,
+    x: TensorHandle,
+    rotation: Optional<RotationHandle>,
+    format: Int32Array,
+    scaleLayout: number,
+    globalScale: Optional<TensorHandle>,
+    ...bytes: QuantizedPartBytes
+  ): QuantizedHandle;
+  /** A view of a part of a matrix with a block of its own; parts count as in `quantizedCreate`. */
+  quantizedPart(q: QuantizedHandle, part: number, dtype: number, shape: readonly number[]): TensorHandle;
+  quantizedRelease(q: QuantizedHandle): void;
   dequantize(
     stream: StreamHandle,
     q: QuantizedHandle,

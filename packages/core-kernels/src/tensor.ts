@@ -72,6 +72,16 @@ export class Tensor<D extends DType = DType> extends Resource {
     return new Tensor(handle, dtype, Object.freeze([...shape]), device);
   }
 
+  /** A tensor around a native handle, which it takes over: for code that adds operations. */
+  static adopt<D extends DType>(
+    handle: TensorHandle,
+    dtype: D,
+    shape: readonly number[],
+    device: Device,
+  ): Tensor<D> {
+    return new Tensor(handle, dtype, Object.freeze([...shape]), device);
+  }
+
   /** Random numbers made on the device: see {@link fillRandom}. */
   static random<D extends DType>(
     shape: readonly number[],

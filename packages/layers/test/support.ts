@@ -193,8 +193,14 @@ export async function editJson(path: string, edit: (json: Record<string, unknown
 export async function parameterBytes(model: Llama): Promise<Map<string, Uint8Array>> {
   const bytes = new Map<string, Uint8Array>();
   for (const [name, parameter] of model.parameters()) {
-    const parts = parameter instanceof Tensor ? [parameter] : [...parameter.owned()];
-    for (const [index, part] of parts.entries()) bytes.set(`${name}/${index}`, await part.toBytes());
+    if (parameter instanceof Tensor) {
+      bytes.set(name, await parameter.toBytes());
+      continue;
+    }
+    const { codes, scales, zeroPoints, globalScale } = parameter;
+    for (const [part, tensor] of Object.entries({ codes, scales, zeroPoints, globalScale })) {
+      if (tensor) bytes.set(`${name}/${part}`, await tensor.toBytes());
+    }
   }
   return bytes;
 }

@@ -54,7 +54,8 @@ describe('fusedQuantizeMx', () => {
     const before = allocations();
     using x = Tensor.zeros([1, 32], 'bf16');
     const kept = scope(() => fusedQuantizeMx(x, hadamard(32), { returnMask: true }));
-    expect(allocations()).toBe(before + 4);
+    // x, and one block for codes, scales and mask.
+    expect(allocations()).toBe(before + 2);
     for (const tensor of Object.values(kept)) tensor.dispose();
   });
 });

@@ -46,6 +46,7 @@ export {
   scaleShape,
 } from './format.js';
 export { pack4, unpack4 } from './pack.js';
+export { type CodeDType, codeDType } from './parts.js';
 export {
   type DequantizeOptions,
   dequantize,
@@ -53,7 +54,7 @@ export {
   type QuantizeOptions,
   quantize,
 } from './quantize.js';
-export { type CodeDType, codeDType, type QuantizedParts, QuantizedTensor } from './quantized-tensor.js';
+export { type QuantizedParts, QuantizedTensor } from './quantized-tensor.js';
 export {
   type HadamardOptions,
   hadamard,

@@ -121,7 +121,18 @@ describe('quantize', () => {
     expect(failure(() => quantize(x, mxfp4()))).toBe('QUTLASS_E_DISPOSED tensor: used after dispose()');
     q.dispose();
     expect(failure(() => dequantize(q))).toBe('QUTLASS_E_DISPOSED quantized tensor: used after dispose()');
-    expect(q.codes.disposed).toBe(true);
+    expect(failure(() => q.codes)).toBe('QUTLASS_E_DISPOSED quantized tensor: used after dispose()');
+  });
+
+  it('lets a part outlive the matrix, with the memory', async () => {
+    using x = matrix(2, 32);
+    const q = quantize(x, int8({ zeroPoint: true }));
+    using codes = q.codes.share();
+    const expected = await q.codes.toBytes();
+    const own = q.codes;
+    q.dispose();
+    expect(own.disposed).toBe(true);
+    expect(await codes.toBytes()).toEqual(expected);
   });
 
   it('notices a part that was disposed on its own', () => {

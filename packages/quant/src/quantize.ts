@@ -9,10 +9,11 @@ import {
   Tensor,
 } from '@qutlass/core-kernels';
 import { ELEMENTS } from './element.js';
-import { type Format, hasGlobalScale, nativeFormat, scaleShape } from './format.js';
-import { codeDType, QuantizedTensor } from './quantized-tensor.js';
+import { type Format, hasGlobalScale, nativeFormat } from './format.js';
+import { type MatrixSpec, partBytes, requirePart } from './parts.js';
+import { QuantizedTensor } from './quantized-tensor.js';
 import type { Rotation } from './rotation.js';
-import { blockedSize, type ScaleLayout, type Scales } from './scales.js';
+import { SCALE_LAYOUTS, type ScaleLayout } from './scales.js';
 
 export interface QuantizeOptions<L extends ScaleLayout = 'row'> {
   /** Applied along K before quantizing, in float32 on bf16 operands. Default: none. */
@@ -38,41 +39,38 @@ export function quantize<F extends Format, L extends ScaleLayout = 'row'>(
 ): QuantizedTensor<F, L> {
   const { rotation, clipMask = false, scaleLayout = 'row' as L } = options;
   const [rows, cols] = requireQuantizable(x, format, rotation);
-  const created: Tensor[] = [];
-  const empty: typeof Tensor.empty = (shape, dtype) => {
-    const tensor = Tensor.empty(shape, dtype, x.device);
-    created.push(tensor);
-    return tensor;
-  };
-  let quantized: QuantizedTensor<F, L> | undefined;
-  using matrix = x.reshape([rows, cols]);
+  if (clipMask && format.rule !== 'quest') {
+    throw invalidArgument('QUTLASS_E_FORMAT', 'clipMask', 'mxfp4 with the scale rule quest', format.name);
+  }
+  const { device } = x;
+  const matrix: MatrixSpec = { format, rows, cols, scaleLayout };
+  const global = givenGlobalScale(x, matrix, options.globalScale);
   try {
-    if (clipMask && format.rule !== 'quest') {
-      throw invalidArgument('QUTLASS_E_FORMAT', 'clipMask', 'mxfp4 with the scale rule quest', format.name);
-    }
-    const global = globalScaleOf(matrix, format, options);
-    if (global) created.push(global);
-    const [r, g] = scaleShape(format, rows, cols);
-    quantized = new QuantizedTensor<F, L>(format, {
+    const handle = loadBinding().quantizeNew(
+      device.stream.handle,
+      x.handle,
+      rotation?.native(device) ?? null,
+      nativeFormat(format),
+      SCALE_LAYOUTS[scaleLayout],
+      global?.handle ?? null,
+      partBytes(matrix, 'codes'),
+      partBytes(matrix, 'scales'),
+      partBytes(matrix, 'zeroPoints'),
+      global ? 0 : partBytes(matrix, 'globalScale'),
+      clipMask ? partBytes(matrix, 'clipMask') : 0,
+    );
+    return new QuantizedTensor<F, L>(format, {
+      handle,
+      device,
       rows,
       cols,
-      codes: empty([rows, ELEMENTS[format.element].bits === 4 ? cols / 2 : cols], codeDType(format)),
-      scales: empty(
-        scaleLayout === 'row' ? [r, g] : [blockedSize(r, g)],
-        format.scaleDType,
-      ) as Tensor as Scales<L>,
       scaleLayout,
-      zeroPoints: format.zeroPoint ? empty([r, g], format.element === 'int8' ? 'i8' : 'u8') : undefined,
       globalScale: global,
-      clipMask: clipMask ? empty([rows, cols / 8], 'u8') : undefined,
+      hasClipMask: clipMask,
       rotation,
     });
-    const native = rotation?.native(x.device) ?? null;
-    loadBinding().quantize(x.device.stream.handle, matrix.handle, native, quantized.handle);
-    return quantized;
   } catch (error) {
-    quantized?.dispose();
-    for (const tensor of created) tensor.dispose();
+    global?.dispose();
     throw error;
   }
 }
@@ -109,17 +107,20 @@ export function globalScale(x: Tensor<FloatDType>, format: Format, rotation?: Ro
   );
 }
 
-function globalScaleOf(
-  x: Tensor<FloatDType>,
-  format: Format,
-  { globalScale: given, rotation }: QuantizeOptions<ScaleLayout>,
+/** The global scale of the caller as a tensor of ours, undefined if it is to be found. */
+function givenGlobalScale(
+  x: Tensor,
+  matrix: MatrixSpec,
+  given: QuantizeOptions['globalScale'],
 ): Tensor<'f32'> | undefined {
-  if (given === undefined) return hasGlobalScale(format) ? globalScale(x, format, rotation) : undefined;
+  if (given === undefined) return undefined;
+  const { format } = matrix;
   if (!hasGlobalScale(format)) {
     throw invalidArgument('QUTLASS_E_FORMAT', 'globalScale', `none for ${format.name}`, 'one');
   }
   if (given instanceof Tensor) {
     requireSameDevice(x, given);
+    requirePart(matrix, 'globalScale', given);
     return given.share();
   }
   if (!Number.isFinite(given) || given <= 0) {

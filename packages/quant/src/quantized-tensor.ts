@@ -1,28 +1,19 @@
 import {
   type Device,
+  DTYPES,
   invalidArgument,
   loadBinding,
   type QuantizedHandle,
   Resource,
   requireSameDevice,
-  shapeText,
-  type Tensor,
+  Tensor,
   tile,
+  unscoped,
 } from '@qutlass/core-kernels';
-import { ELEMENTS } from './element.js';
 import { type Format, hasGlobalScale, nativeFormat, scaleShape } from './format.js';
+import { type CodeDType, PARTS, type PartName, partBytes, partSpec, requirePart } from './parts.js';
 import type { Rotation } from './rotation.js';
-import {
-  blockedSize,
-  fromBlocked,
-  SCALE_LAYOUTS,
-  type ScaleLayout,
-  type Scales,
-  toBlocked,
-} from './scales.js';
-
-/** The dtype of codes in memory. */
-export type CodeDType = 'u8' | 'i8' | 'f8e4m3' | 'f8e5m2';
+import { fromBlocked, SCALE_LAYOUTS, type ScaleLayout, type Scales, toBlocked } from './scales.js';
 
 /** What a quantized matrix [rows, cols] consists of. */
 export interface QuantizedParts<L extends ScaleLayout = ScaleLayout> {
@@ -44,10 +35,17 @@ export interface QuantizedParts<L extends ScaleLayout = ScaleLayout> {
   tiles?: Tensor<'u8'> | undefined;
 }
 
-/** The dtype that codes of the format have in memory. */
-export function codeDType(format: Format): CodeDType {
-  if (ELEMENTS[format.element].bits === 4) return 'u8';
-  return format.element === 'int8' ? 'i8' : format.element === 'e5m2' ? 'f8e5m2' : 'f8e4m3';
+/** @internal A matrix that the native quantizer has put into a block of its own. */
+export interface QuantizedBlock<L extends ScaleLayout = ScaleLayout> {
+  handle: QuantizedHandle;
+  device: Device;
+  rows: number;
+  cols: number;
+  scaleLayout: L;
+  /** Taken over, if it is not in the block. */
+  globalScale?: Tensor<'f32'> | undefined;
+  hasClipMask: boolean;
+  rotation?: Rotation | undefined;
 }
 
 /** A matrix [rows, cols] in a quantized format; the type knows the format and the layout of the scales. */
@@ -58,62 +56,86 @@ export class QuantizedTensor<
   readonly format: F;
   readonly rows: number;
   readonly cols: number;
-  readonly codes: Tensor<CodeDType>;
-  readonly scales: Scales<L>;
+  readonly device: Device;
   readonly scaleLayout: L;
-  readonly zeroPoints: Tensor<'i8' | 'u8'> | undefined;
-  readonly globalScale: Tensor<'f32'> | undefined;
-  readonly clipMask: Tensor<'u8'> | undefined;
   readonly rotation: Rotation | undefined;
-  readonly tiles: Tensor<'u8'> | undefined;
-  readonly #parts: readonly Tensor[];
   readonly #handle: QuantizedHandle;
+  readonly #hasClipMask: boolean;
+  /** Those that were given, and views of those in the block that were asked for. */
+  readonly #parts = new Map<PartName | 'tiles', Tensor>();
 
   /**
    * Puts parts together, for instance those of a checkpoint, and takes them over: they are disposed with it.
    * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`, `QUTLASS_E_FORMAT`; the parts then stay the caller's
    */
-  constructor(format: F, parts: QuantizedParts<L>) {
-    requireParts(format, parts);
+  constructor(format: F, parts: QuantizedParts<L>);
+  /** @internal */
+  constructor(format: F, block: QuantizedBlock<L>);
+  constructor(format: F, parts: QuantizedParts<L> | QuantizedBlock<L>) {
+    const given = 'handle' in parts ? undefined : parts;
+    if (given) requireParts(format, given);
     super();
     this.format = format;
     this.rows = parts.rows;
     this.cols = parts.cols;
-    this.codes = parts.codes;
-    this.scales = parts.scales;
     this.scaleLayout = parts.scaleLayout;
-    this.zeroPoints = parts.zeroPoints;
-    this.globalScale = parts.globalScale;
-    this.clipMask = parts.clipMask;
     this.rotation = parts.rotation?.kind === 'identity' ? undefined : parts.rotation;
-    this.tiles = parts.tiles;
-    this.#parts = [
-      this.codes,
-      this.scales,
-      this.zeroPoints,
-      this.globalScale,
-      this.clipMask,
-      this.tiles,
-    ].filter((part) => part !== undefined);
+    if ('handle' in parts) {
+      this.device = parts.device;
+      this.#hasClipMask = parts.hasClipMask;
+      if (parts.globalScale) this.#parts.set('globalScale', parts.globalScale);
+      this.#handle = parts.handle;
+      return;
+    }
+    this.device = parts.codes.device;
+    this.#hasClipMask = parts.clipMask !== undefined;
+    for (const name of [...PARTS, 'tiles'] as const) {
+      const part = parts[name];
+      if (part) this.#parts.set(name, part);
+    }
     this.#handle = loadBinding().quantizedCreate(
       nativeFormat(format),
       this.rows,
       this.cols,
-      this.codes.handle,
-      this.scales.handle,
-      this.zeroPoints?.handle ?? null,
-      this.globalScale?.handle ?? null,
-      this.clipMask?.handle ?? null,
+      parts.codes.handle,
+      parts.scales.handle,
+      parts.zeroPoints?.handle ?? null,
+      parts.globalScale?.handle ?? null,
+      parts.clipMask?.handle ?? null,
       SCALE_LAYOUTS[this.scaleLayout],
-      this.tiles?.handle ?? null,
+      parts.tiles?.handle ?? null,
     );
+  }
+
+  get codes(): Tensor<CodeDType> {
+    return this.#part('codes') as Tensor<CodeDType>;
+  }
+
+  get scales(): Scales<L> {
+    return this.#part('scales') as Tensor as Scales<L>;
+  }
+
+  get zeroPoints(): Tensor<'i8' | 'u8'> | undefined {
+    return this.#part('zeroPoints') as Tensor<'i8' | 'u8'> | undefined;
+  }
+
+  get globalScale(): Tensor<'f32'> | undefined {
+    return this.#part('globalScale') as Tensor<'f32'> | undefined;
+  }
+
+  get clipMask(): Tensor<'u8'> | undefined {
+    return this.#hasClipMask ? (this.#part('clipMask') as Tensor<'u8'>) : undefined;
+  }
+
+  get tiles(): Tensor<'u8'> | undefined {
+    return this.#parts.get('tiles') as Tensor<'u8'> | undefined;
   }
 
   /** The native handle, for code that adds operations. @throws QutlassError `QUTLASS_E_DISPOSED` */
   get handle(): QuantizedHandle {
     this.requireLive('quantized tensor');
     // A part may have been disposed on its own.
-    for (const part of this.#parts) part.handle;
+    for (const part of this.#parts.values()) part.handle;
     return this.#handle;
   }
 
@@ -121,14 +143,9 @@ export class QuantizedTensor<
     return [this.rows, this.cols];
   }
 
-  get device(): Device {
-    return this.codes.device;
-  }
-
   /** Bytes of all parts but the clip mask and the tiles, which repeat the others. */
   get byteLength(): number {
-    const parts = [this.codes, this.scales, this.zeroPoints, this.globalScale];
-    return parts.reduce((sum, part) => sum + (part?.byteLength ?? 0), 0);
+    return PARTS.reduce((sum, name) => sum + (name === 'clipMask' ? 0 : partBytes(this, name)), 0);
   }
 
   get bitsPerElement(): number {
@@ -177,7 +194,7 @@ export class QuantizedTensor<
   }
 
   override owned(): Iterable<Tensor> {
-    return this.#parts;
+    return this.#parts.values();
   }
 
   override toString(): string {
@@ -186,28 +203,33 @@ export class QuantizedTensor<
   }
 
   protected release(): void {
-    for (const part of this.owned()) part.dispose();
+    for (const part of this.#parts.values()) part.dispose();
+    loadBinding().quantizedRelease(this.#handle);
+  }
+
+  /** A part that was given, or a view of the one in the block. */
+  #part(name: PartName): Tensor | undefined {
+    const known = this.#parts.get(name);
+    const spec = known ? undefined : partSpec(this, name);
+    if (!spec) return known;
+    this.requireLive('quantized tensor');
+    const { dtype, shape } = spec;
+    const handle = loadBinding().quantizedPart(this.#handle, PARTS.indexOf(name), DTYPES[dtype].id, shape);
+    const part = unscoped(() => Tensor.adopt(handle, dtype, shape, this.device));
+    this.#parts.set(name, part);
+    return part;
   }
 }
 
 function requireParts(format: Format, parts: QuantizedParts): void {
-  const { rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout, tiles } = parts;
+  const { rows, cols, scaleLayout, codes, scales, zeroPoints, globalScale, clipMask, tiles } = parts;
   requireSameDevice(codes, scales, zeroPoints, globalScale, clipMask, tiles);
-  const packed = ELEMENTS[format.element].bits === 4 ? 2 : 1;
-  const [r, g] = scaleShape(format, rows, cols);
-  requirePart('codes', codes, codeDType(format), [rows, cols / packed]);
-  requirePart('scales', scales, format.scaleDType, scaleLayout === 'row' ? [r, g] : [blockedSize(r, g)]);
+  const matrix = { format, rows, cols, scaleLayout };
   requirePresence('zeroPoints', format, format.zeroPoint, zeroPoints);
   requirePresence('globalScale', format, hasGlobalScale(format), globalScale);
-  if (zeroPoints) requirePart('zeroPoints', zeroPoints, format.element === 'int8' ? 'i8' : 'u8', [r, g]);
-  if (globalScale) requirePart('globalScale', globalScale, 'f32', [1]);
-  if (clipMask) requirePart('clipMask', clipMask, 'u8', [rows, cols / 8]);
-}
-
-function requirePart(name: string, part: Tensor, dtype: string, shape: readonly number[]): void {
-  if (part.dtype !== dtype) throw invalidArgument('QUTLASS_E_DTYPE', name, dtype, part.dtype);
-  if (part.shape.length !== shape.length || part.shape.some((extent, i) => extent !== shape[i])) {
-    throw invalidArgument('QUTLASS_E_SHAPE', name, `shape ${shapeText(shape)}`, shapeText(part.shape));
+  for (const name of PARTS) {
+    const part = parts[name];
+    if (part) requirePart(matrix, name, part);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "convert.h"
 #include "handles.h"
+#include "quantized.h"
 #include "qutlass.h"
 
 namespace qutlass::node {
@@ -23,10 +24,6 @@ constexpr const char* kStatusCodes[] = {"",
                                         "QUTLASS_E_CAPTURE",
                                         "QUTLASS_E_CUDA",
                                         "QUTLASS_E_INTERNAL"};
-
-void check(Napi::Env env, qutlass_status status) {
-  if (status != QUTLASS_OK) throw_status(env, status);
-}
 
 // Settles a promise from the thread of a stream. Keeps what the work writes to alive until then.
 struct Completion {
@@ -252,21 +249,6 @@ Napi::Value graph_destroy(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-qutlass_tensor describe(const Napi::CallbackInfo& info, size_t dtype_index, size_t shape_index) {
-  qutlass_tensor tensor{};
-  tensor.dtype = Argument<int32_t>::get(info, dtype_index);
-  if (!info[shape_index].IsArray()) throw_argument(info.Env(), shape_index, "an array of extents");
-  const auto shape = info[shape_index].As<Napi::Array>();
-  if (shape.Length() < 1 || shape.Length() > QUTLASS_MAX_RANK) {
-    throw_argument(info.Env(), shape_index, "an array of 1 to 4 extents");
-  }
-  tensor.rank = static_cast<int32_t>(shape.Length());
-  for (uint32_t i = 0; i < shape.Length(); ++i) {
-    tensor.shape[i] = shape.Get(i).As<Napi::Number>().Int64Value();
-  }
-  return tensor;
-}
-
 // tensorCreate(device, dtype, shape, bytes, host): Tensor; host is a typed array to copy from, or null
 Napi::Value tensor_create(const Napi::CallbackInfo& info) {
   auto& device = require_handle<DeviceHandle>(info, 0, "a device").device;
@@ -296,8 +278,7 @@ Napi::Value tensor_view(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value tensor_release(const Napi::CallbackInfo& info) {
-  const int64_t bytes = require_handle<TensorHandle>(info, 0, "a tensor").release();
-  if (bytes) Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -bytes);
+  release(info.Env(), require_handle<TensorHandle>(info, 0, "a tensor"));
   return info.Env().Undefined();
 }
 
@@ -308,28 +289,6 @@ Napi::Value write(const Napi::CallbackInfo& info) {
   const HostView host = host_view(info, 2);
   check(info.Env(), qutlass_write(stream, host.data, host.bytes, tensor));
   return info.Env().Undefined();
-}
-
-void* data_of(const Napi::CallbackInfo& info, size_t index) {
-  const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index);
-  return tensor ? tensor->data : nullptr;
-}
-
-// quantizedCreate(format, rows, cols, codes, scales, zeroPoints, globalScale, clipMask, scaleLayout, tiles):
-// Quantized
-Napi::Value quantized_create(const Napi::CallbackInfo& info) {
-  qutlass_quantized q{};
-  q.format = *Argument<const qutlass_format*>::get(info, 0);
-  q.rows = Argument<int64_t>::get(info, 1);
-  q.cols = Argument<int64_t>::get(info, 2);
-  q.codes = data_of(info, 3);
-  q.scales = data_of(info, 4);
-  q.zero_points = data_of(info, 5);
-  q.global_scale = static_cast<float*>(data_of(info, 6));
-  q.clip_mask = static_cast<uint8_t*>(data_of(info, 7));
-  q.scale_layout = Argument<int32_t>::get(info, 8);
-  q.tiles = data_of(info, 9);
-  return wrap(info.Env(), new QuantizedHandle(q));
 }
 
 // tileBytes(device, q): number
@@ -345,14 +304,6 @@ Napi::Value rotation_create(const Napi::CallbackInfo& info) {
   const qutlass_rotation rotation{Argument<int32_t>::get(info, 0), Argument<int32_t>::get(info, 1),
                                   data_of(info, 2)};
   return wrap(info.Env(), new RotationHandle(rotation));
-}
-
-// A tensor of higher rank as the matrix of its last dimension.
-qutlass_tensor matrix_of(const qutlass_tensor& tensor) {
-  if (tensor.rank <= 2) return tensor;
-  int64_t rows = 1;
-  for (int32_t i = 0; i + 1 < tensor.rank; ++i) rows *= tensor.shape[i];
-  return {tensor.data, tensor.dtype, 2, {rows, tensor.shape[tensor.rank - 1]}};
 }
 
 qutlass_operand operand(const Napi::CallbackInfo& info, size_t index) {
@@ -479,6 +430,9 @@ constexpr struct {
     {"scalesToBlocked", operation<qutlass_scales_to_blocked>},
     {"scalesFromBlocked", operation<qutlass_scales_from_blocked>},
     {"quantizedCreate", quantized_create},
+    {"quantizeNew", quantize_new},
+    {"quantizedPart", quantized_part},
+    {"quantizedRelease", quantized_release},
     {"rotationCreate", rotation_create},
     {"tileBytes", tile_bytes},
     {"tile", operation<qutlass_tile>},

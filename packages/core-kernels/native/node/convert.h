@@ -27,6 +27,10 @@ T& require_handle(const Napi::CallbackInfo& info, size_t index, const char* expe
   return *handle;
 }
 
+inline void check(Napi::Env env, qutlass_status status) {
+  if (status != QUTLASS_OK) throw_status(env, status);
+}
+
 inline bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
 
 // Argument<T>::get(info, i) reads JavaScript argument i as the C type T; what it returns lives through the
@@ -89,6 +93,35 @@ struct Argument<T> {
     return static_cast<T>(info[i].As<Napi::Number>().DoubleValue());
   }
 };
+
+// A tensor without data: its dtype and its shape, an array of extents.
+inline qutlass_tensor describe(const Napi::CallbackInfo& info, size_t dtype_index, size_t shape_index) {
+  qutlass_tensor tensor{};
+  tensor.dtype = Argument<int32_t>::get(info, dtype_index);
+  if (!info[shape_index].IsArray()) throw_argument(info.Env(), shape_index, "an array of extents");
+  const auto shape = info[shape_index].As<Napi::Array>();
+  if (shape.Length() < 1 || shape.Length() > QUTLASS_MAX_RANK) {
+    throw_argument(info.Env(), shape_index, "an array of 1 to 4 extents");
+  }
+  tensor.rank = static_cast<int32_t>(shape.Length());
+  for (uint32_t i = 0; i < shape.Length(); ++i) {
+    tensor.shape[i] = shape.Get(i).As<Napi::Number>().Int64Value();
+  }
+  return tensor;
+}
+
+inline void* data_of(const Napi::CallbackInfo& info, size_t index) {
+  const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index);
+  return tensor ? tensor->data : nullptr;
+}
+
+// A tensor as the matrix of its last dimension.
+inline qutlass_tensor matrix_of(const qutlass_tensor& tensor) {
+  if (tensor.rank == 2) return tensor;
+  int64_t rows = 1;
+  for (int32_t i = 0; i + 1 < tensor.rank; ++i) rows *= tensor.shape[i];
+  return {tensor.data, tensor.dtype, 2, {rows, tensor.shape[tensor.rank - 1]}};
+}
 
 template <auto Function>
 struct Bound;

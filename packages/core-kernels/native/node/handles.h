@@ -18,6 +18,8 @@ using DevicePointer = std::shared_ptr<qutlass_device>;
 struct Handle {
   explicit Handle(Kind k) : kind(k) {}
   virtual ~Handle() = default;
+  // Drops what the handle owns; the bytes that no longer count for the garbage collector.
+  virtual int64_t release() { return 0; }
   Kind kind;
 };
 
@@ -63,9 +65,8 @@ struct TensorHandle : Handle {
   static constexpr Kind kKind = Kind::kTensor;
   TensorHandle(DevicePointer d, void* b, int64_t size, const qutlass_tensor& t)
       : Handle(kKind), device(std::move(d)), block(b), bytes(size), tensor(t) {}
-  ~TensorHandle() override { release(); }
-  // Drops the reference; the bytes that no longer count for the garbage collector.
-  int64_t release() {
+  ~TensorHandle() override { TensorHandle::release(); }
+  int64_t release() override {
     if (!block) return 0;
     qutlass_free(device.get(), block);
     block = nullptr;
@@ -77,10 +78,23 @@ struct TensorHandle : Handle {
   qutlass_tensor tensor;
 };
 
-// Pointers into tensors that the JavaScript object keeps alive.
+// The parts of a quantized matrix: in a block of its own, or in tensors that the JavaScript object keeps
+// alive.
 struct QuantizedHandle : Handle {
   static constexpr Kind kKind = Kind::kQuantized;
   explicit QuantizedHandle(const qutlass_quantized& q) : Handle(kKind), quantized(q) {}
+  QuantizedHandle(DevicePointer d, void* b, int64_t size, const qutlass_quantized& q)
+      : Handle(kKind), device(std::move(d)), block(b), bytes(size), quantized(q) {}
+  ~QuantizedHandle() override { QuantizedHandle::release(); }
+  int64_t release() override {
+    if (!block) return 0;
+    qutlass_free(device.get(), block);
+    block = nullptr;
+    return bytes;
+  }
+  DevicePointer device;
+  void* block = nullptr;
+  int64_t bytes = 0;
   qutlass_quantized quantized;
 };
 
@@ -90,12 +104,14 @@ struct RotationHandle : Handle {
   qutlass_rotation rotation;
 };
 
+// Drops what a handle owns before the garbage collector gets to it.
+inline void release(Napi::Env env, Handle& handle) {
+  if (const int64_t bytes = handle.release()) Napi::MemoryManagement::AdjustExternalMemory(env, -bytes);
+}
+
 inline Napi::Value wrap(Napi::Env env, Handle* handle) {
   return Napi::External<Handle>::New(env, handle, [](Napi::Env e, Handle* data) {
-    if (data->kind == Kind::kTensor) {
-      const int64_t bytes = static_cast<TensorHandle*>(data)->release();
-      if (bytes) Napi::MemoryManagement::AdjustExternalMemory(e, -bytes);
-    }
+    release(e, *data);
     delete data;
   });
 }

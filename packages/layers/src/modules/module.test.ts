@@ -178,7 +178,7 @@ describe('to()', () => {
     const tokens = [1, 2, 3, 40];
     const logits = await logitsOf(model, tokens);
     const bytes = await parameterBytes(model);
-    const { allocations } = await memory();
+    const { allocated } = await memory();
     const layer = model.child('model.layers.0.mlp.up_proj') as QuantLinear;
     const { prepared } = layer;
 
@@ -198,7 +198,7 @@ describe('to()', () => {
     await other.synchronize();
     // What stays belongs to the rotations, which are values with a copy per device.
     expect(other.memoryStats().allocations).toBeLessThanOrEqual(1);
-    expect((await memory()).allocations).toBeLessThanOrEqual(allocations);
+    expect((await memory()).allocated).toBeLessThanOrEqual(allocated);
     expect(await parameterBytes(model)).toEqual(bytes);
     expect(await logitsOf(model, tokens)).toEqual(logits);
     const again: number[] = [];

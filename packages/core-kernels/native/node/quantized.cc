@@ -1,0 +1,101 @@
+#include "quantized.h"
+
+#include <array>
+#include <memory>
+
+#include "convert.h"
+#include "handles.h"
+
+namespace qutlass::node {
+namespace {
+
+constexpr size_t kParts = 5;
+
+// Offsets of parts in one block, each where the widest access of a kernel may begin.
+struct Block {
+  static constexpr int64_t kAlignment = 256;
+  std::array<int64_t, kParts> offsets{};
+  int64_t bytes = 0;
+
+  explicit Block(const std::array<int64_t, kParts>& sizes) {
+    for (size_t part = 0; part < kParts; ++part) {
+      offsets[part] = bytes;
+      bytes += (sizes[part] + kAlignment - 1) / kAlignment * kAlignment;
+    }
+  }
+};
+
+}  // namespace
+
+Napi::Value quantized_create(const Napi::CallbackInfo& info) {
+  qutlass_quantized q{};
+  q.format = *Argument<const qutlass_format*>::get(info, 0);
+  q.rows = Argument<int64_t>::get(info, 1);
+  q.cols = Argument<int64_t>::get(info, 2);
+  q.codes = data_of(info, 3);
+  q.scales = data_of(info, 4);
+  q.zero_points = data_of(info, 5);
+  q.global_scale = static_cast<float*>(data_of(info, 6));
+  q.clip_mask = static_cast<uint8_t*>(data_of(info, 7));
+  q.scale_layout = Argument<int32_t>::get(info, 8);
+  q.tiles = data_of(info, 9);
+  return wrap(info.Env(), new QuantizedHandle(q));
+}
+
+Napi::Value quantize_new(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const DevicePointer& device = require_handle<StreamHandle>(info, 0, "a stream").device;
+  const qutlass_tensor* given = Argument<const qutlass_tensor*>::get(info, 1);
+  if (!given) throw_argument(env, 1, "a tensor");
+  const qutlass_tensor x = matrix_of(*given);
+  const qutlass_rotation* rotation = Argument<const qutlass_rotation*>::get(info, 2);
+  std::array<int64_t, kParts> sizes;
+  for (size_t part = 0; part < kParts; ++part) sizes[part] = Argument<int64_t>::get(info, 6 + part);
+  const Block layout(sizes);
+  void* block = nullptr;
+  check(env, qutlass_alloc(device.get(), static_cast<size_t>(layout.bytes), &block));
+  auto handle = std::make_unique<QuantizedHandle>(device, block, layout.bytes, qutlass_quantized{});
+  const auto part = [&](size_t index) -> void* {
+    return sizes[index] ? static_cast<uint8_t*>(block) + layout.offsets[index] : nullptr;
+  };
+  qutlass_quantized& q = handle->quantized;
+  q.format = *Argument<const qutlass_format*>::get(info, 3);
+  q.rows = x.shape[0];
+  q.cols = x.shape[1];
+  q.scale_layout = Argument<int32_t>::get(info, 4);
+  q.codes = part(0);
+  q.scales = part(1);
+  q.zero_points = part(2);
+  q.global_scale = static_cast<float*>(part(3));
+  q.clip_mask = static_cast<uint8_t*>(part(4));
+  if (q.global_scale) {
+    const qutlass_tensor scale{q.global_scale, QUTLASS_F32, 1, {1}};
+    check(env, qutlass_global_scale(stream, &x, rotation, &q.format, &scale));
+  } else {
+    q.global_scale = static_cast<float*>(data_of(info, 5));
+  }
+  check(env, qutlass_quantize(stream, &x, rotation, &q));
+  Napi::MemoryManagement::AdjustExternalMemory(env, layout.bytes);
+  return wrap(env, handle.release());
+}
+
+Napi::Value quantized_part(const Napi::CallbackInfo& info) {
+  const auto& handle = require_handle<QuantizedHandle>(info, 0, "a quantized matrix");
+  if (!handle.block) throw_argument(info.Env(), 0, "a live quantized matrix with a block of its own");
+  const qutlass_quantized& q = handle.quantized;
+  void* const parts[kParts] = {q.codes, q.scales, q.zero_points, q.global_scale, q.clip_mask};
+  const auto index = Argument<uint32_t>::get(info, 1);
+  if (index >= kParts || !parts[index]) throw_argument(info.Env(), 1, "a part that there is");
+  qutlass_tensor tensor = describe(info, 2, 3);
+  tensor.data = parts[index];
+  check(info.Env(), qutlass_retain(handle.device.get(), handle.block));
+  return wrap(info.Env(), new TensorHandle(handle.device, handle.block, 0, tensor));
+}
+
+Napi::Value quantized_release(const Napi::CallbackInfo& info) {
+  release(info.Env(), require_handle<QuantizedHandle>(info, 0, "a quantized matrix"));
+  return info.Env().Undefined();
+}
+
+}  // namespace qutlass::node
