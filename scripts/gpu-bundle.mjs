@@ -171,7 +171,14 @@ function packagesIn(modules) {
 
 function pack(scratch) {
   mkdirSync(dirname(archive), { recursive: true });
-  const compress = ['-C', scratch, '--use-compress-program=xz -T2 -6', '-cf', archive, NAME];
+  const compress = [
+    '-C',
+    scratch,
+    '--use-compress-program=xz --lzma2=preset=6,dict=64MiB',
+    '-cf',
+    archive,
+    NAME,
+  ];
   execFileSync('tar', ['--owner=0', '--group=0', ...compress], { stdio: ['ignore', 'inherit', 'inherit'] });
   const size = statSync(archive).size;
   const text = `${(size / 1e6).toFixed(1)} MB, ${(folderSize(join(scratch, NAME)) / 1e6).toFixed(0)} MB unpacked`;

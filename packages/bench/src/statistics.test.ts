@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { exact, quantile, relativeSquaredError, summarize } from './statistics.js';
+import { exact, mean, quantile, relativeSquaredError, standardError, summarize } from './statistics.js';
 
 describe('quantile', () => {
   it('interpolates as definition 7 does', () => {
@@ -44,4 +44,12 @@ describe('relativeSquaredError', () => {
   it('refuses different lengths', () => {
     expect(() => relativeSquaredError(new Float32Array(2), new Float32Array(3))).toThrow(RangeError);
   });
+});
+
+it('standardError is s / sqrt(n), with s of n - 1 degrees of freedom', () => {
+  // R: x <- c(2, 4, 4, 4, 5, 5, 7, 9); mean(x); sd(x) / sqrt(8)
+  const values = [2, 4, 4, 4, 5, 5, 7, 9];
+  expect(mean(values)).toBe(5);
+  expect(standardError(values)).toBeCloseTo(0.7559289460184544, 14);
+  expect(standardError([3])).toBe(0);
 });

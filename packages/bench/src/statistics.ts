@@ -47,3 +47,15 @@ export function relativeSquaredError(x: Float32Array, y: Float32Array): number {
   }
   return error / energy;
 }
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / values.length;
+}
+
+/** Of the mean of independent values, from their own spread; 0 for a single one. */
+export function standardError(values: readonly number[]): number {
+  if (values.length < 2) return 0;
+  const middle = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
+}

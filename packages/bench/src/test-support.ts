@@ -39,6 +39,7 @@ export function modelRow(values: Partial<ModelRow> = {}): ModelRow {
     bytes: 2_820_000,
     loss: 2.0046,
     perplexity: 7.423,
+    lossError: 0,
     lossIncrease: 0.0421,
     expectedLoss: null,
     tokensPerSecond: spread(100, 95, 105),
@@ -51,6 +52,7 @@ const dense = modelRow({
   bitsPerWeight: 16,
   loss: 1.9625,
   perplexity: 7.117,
+  lossError: 0,
   lossIncrease: 0,
 });
 

@@ -1,7 +1,16 @@
 import { type Device, invalidArgument } from '@qutlass/core-kernels';
-import { evaluate, Linear, Llama, QuantLinear, quantizeModel } from '@qutlass/layers';
+import {
+  type Evaluation,
+  evaluate,
+  Linear,
+  Llama,
+  QuantLinear,
+  quantizeModel,
+  RMSNorm,
+} from '@qutlass/layers';
+import { ELEMENTS, type Format } from '@qutlass/quant';
 import type { ModelRow, TextSample } from '../results/types.js';
-import { type Spread, summarize } from '../statistics.js';
+import { mean, type Spread, standardError, summarize } from '../statistics.js';
 import { timeGeneration } from '../timing/generation.js';
 import type { Variant } from './variants.js';
 
@@ -14,6 +23,8 @@ export interface MeasureOptions {
   ids: Int32Array;
   /** Tokens that see each other in the evaluation. */
   window: number;
+  /** Evaluations of a model whose activations have 4 bits; see {@link measureLoss}. */
+  roundings: number;
   decode: { rounds: number; tokens: number };
   /** Continue this prompt greedily as well. */
   sample?: { prompt: string; tokens: number };
@@ -42,7 +53,7 @@ export interface KnownLosses {
 export async function measureVariant(
   directory: string,
   variant: Variant,
-  { device, ids, window, decode, sample, signal, onProgress }: MeasureOptions,
+  { device, ids, window, roundings, decode, sample, signal, onProgress }: MeasureOptions,
   known: KnownLosses,
 ): Promise<Measurement> {
   const abort = signal ? { signal } : {};
@@ -61,11 +72,13 @@ export async function measureVariant(
   };
   const { model: exact, weights: dtype } = await load('f32');
   using model = exact;
-  const { loss, perplexity } = await evaluate(model, ids, {
-    ...abort,
-    window,
-    onProgress: ({ done, total }) => onProgress?.(`${done} of ${total} tokens`),
-  });
+  const { mean: loss, error: lossError } = await measureLoss(model, activations, roundings, (run) =>
+    evaluate(model, ids, {
+      ...abort,
+      window,
+      onProgress: ({ done, total }) => onProgress?.(`${run}${done} of ${total} tokens`),
+    }),
+  );
   onProgress?.('decoding');
   const speed = async () => {
     if (device.kind === 'cpu') return decodeSpeed(model, ids, decode, signal);
@@ -80,7 +93,8 @@ export async function measureVariant(
     bitsPerWeight: bitsPerWeight(model),
     bytes: model.byteLength,
     loss,
-    perplexity,
+    lossError,
+    perplexity: Math.exp(loss),
     lossIncrease: loss - (known.unquantized ?? loss),
     expectedLoss: known.expected,
     tokensPerSecond: await speed(),
@@ -88,6 +102,35 @@ export async function measureVariant(
   if (!sample || !model.tokenizer) return { row };
   const text = await continuation(model, sample, signal);
   return { row, sample: { weights: row.weights, prompt: sample.prompt, text } };
+}
+
+/** Relative steps of epsilon from one evaluation to the next: norms move by as much as float32 rounds. */
+const EPS_STEP = 1e-3;
+
+/**
+ * The loss of a model, and the standard error of that figure. Four bits for activations make a model chaotic: a difference
+ * in the last place of a float32 sum, as between two orders of adding, puts some of them on the other side of a rounding
+ * step, and the loss comes out a few thousandths higher or lower. Therefore such a model is evaluated `roundings` times with
+ * differences of that size, and the mean, which does not depend on the order of sums, is its loss.
+ */
+async function measureLoss(
+  model: Llama,
+  activations: Format | undefined,
+  roundings: number,
+  run: (label: string) => Promise<Evaluation>,
+): Promise<{ mean: number; error: number }> {
+  if (!activations || ELEMENTS[activations.element].bits > 4) return { mean: (await run('')).loss, error: 0 };
+  const norms = [...model.modules()]
+    .map(([, module]) => module)
+    .filter((module) => module instanceof RMSNorm);
+  const given = norms.map(({ eps }) => eps);
+  const losses: number[] = [];
+  for (let index = 0; index < roundings; ++index) {
+    for (const [i, norm] of norms.entries()) norm.eps = given[i]! * (1 + index * EPS_STEP);
+    losses.push((await run(`evaluation ${index + 1} of ${roundings}, `)).loss);
+  }
+  for (const [i, norm] of norms.entries()) norm.eps = given[i]!;
+  return { mean: mean(losses), error: standardError(losses) };
 }
 
 /** Linear layers but the head, which the default recipe leaves alone. */

@@ -51,6 +51,7 @@ export async function measureModel(options: ModelTableOptions): Promise<ModelTab
         device,
         ids,
         window,
+        roundings: quick ? 4 : 16,
         decode: quick ? { rounds: 3, tokens: 32 } : { rounds: 5, tokens: 64 },
         onProgress: (text) => progress?.detail(text),
         ...(signal && { signal }),

@@ -46,6 +46,7 @@ const modelRow = z.strictObject({
   bitsPerWeight: positive,
   bytes: count,
   loss: z.number(),
+  lossError: z.number().min(0),
   perplexity: positive,
   lossIncrease: z.number(),
   expectedLoss: z.number().nullable(),

@@ -74,8 +74,10 @@ export interface ModelRow {
   readonly bitsPerWeight: number;
   /** All parameters of the model. */
   readonly bytes: number;
-  /** Nats per token. */
+  /** Nats per token; with activations in 4 bits, the mean over differences as small as float32 rounding. */
   readonly loss: number;
+  /** The standard error of that mean; 0 where the loss does not depend on them. */
+  readonly lossError: number;
   readonly perplexity: number;
   /** Loss minus that of the unquantized model. */
   readonly lossIncrease: number;

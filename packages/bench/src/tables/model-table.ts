@@ -9,7 +9,11 @@ const COLUMNS: readonly ColumnOf<ModelRow>[] = [
   { title: 'Activations', value: ({ activations }) => activations ?? '' },
   { title: 'Bits/weight', align: 'right', value: ({ bitsPerWeight }) => bitsPerWeight.toFixed(2) },
   { title: 'MB', align: 'right', value: ({ bytes }) => formatMegabytes(bytes) },
-  { title: 'Loss', align: 'right', value: ({ loss }) => loss.toFixed(4) },
+  {
+    title: 'Loss',
+    align: 'right',
+    value: ({ loss, lossError }) => loss.toFixed(4) + (lossError ? ` ± ${lossError.toFixed(4)}` : ''),
+  },
   { title: 'Perplexity', align: 'right', value: ({ perplexity }) => perplexity.toFixed(3) },
   { title: 'Δ loss', align: 'right', value: ({ lossIncrease }) => formatSigned(lossIncrease, 4) },
   { title: 'Tokens/s', align: 'right', value: ({ tokensPerSecond }) => tokensPerSecond.median.toFixed(0) },
@@ -38,6 +42,7 @@ export function modelTable({ name, tokens, window }: EvaluatedModel, rows: reado
     rows,
     hasExpected ? COLUMNS.toSpliced(position, 0, EXPECTED) : COLUMNS,
     `${tokens} tokens in windows of ${window}. Linear layers quantized round-to-nearest, embedding and head as they are. ` +
+      'Loss ± standard error: mean over differences as small as float32 rounding, which 4-bit activations amplify. ' +
       'Δ to the unquantized model. Tokens/s: decoding one sequence, median and half the range of 80 % of the rounds.',
   );
 }

@@ -3,7 +3,8 @@ import { Module } from './module.js';
 
 /** Root mean square normalization: x * rsqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019). */
 export class RMSNorm extends Module {
-  readonly eps: number;
+  /** Added to the mean square. Captured graphs keep the value that they were captured with. */
+  eps: number;
 
   /** Takes over weight [features]. */
   constructor(weight: Tensor<FloatDType>, eps: number) {

@@ -1,5 +1,5 @@
 // Matrix multiplication with a few rows of A, as in decoding: bound by the reading of B. A warp takes kRows
-// rows of B at once, a lane every 32nd unit of them, and A lies in shared memory as float32. Codes are
+// rows of B at once, a lane every 32nd unit of them, and A lies in shared memory as float32. Codes of B are
 // multiplied before their scale, in float32, over at most 16 elements; lanes add up in a fixed order.
 #include <algorithm>
 
@@ -22,23 +22,48 @@ template <int kM>
 inline constexpr int kChunk = std::min(4096, 8192 / kM);
 __device__ constexpr int padded(int k) { return k + k / 32 * 4; }
 
+// What the run of codes from column k on is worth: its scale, and the offset of integers.
+struct Run {
+  float scale, offset;
+};
+
+template <Kind kKind>
+__device__ inline Run run_at(const Operand& x, int row, int k) {
+  if constexpr (is_dense(kKind)) {
+    return {1, 0};
+  } else {
+    // Rows beyond the end repeat the last one, and are not stored.
+    const int group = group_at(x, k), in = min(row, x.rows - 1);
+    Run run{decode_scale(x, load_scale_bits(x, in, group)), 0};
+    if constexpr (is_integer(kKind))
+      run.offset = integer_offset<kKind>(x.zero_points ? load_zero_point(x, in, group) : 0);
+    return run;
+  }
+}
+
 // Columns [begin, begin + kChunk) of A as float32, zeros beyond its ends to the end of the last unit of B.
 template <int kM>
 __device__ void load_a(const Operand& a, int begin, float (*shared)[padded(kChunk<kM>)]) {
   with_kind(a.kind, [&](auto kind) {
     constexpr Kind kKind = decltype(kind)::value;
-    if constexpr (is_dense(kKind)) {
-      constexpr int kElements = kUnitElements<kKind>;
-      const int end = min(kChunk<kM>, (a.cols - begin + 31) / 32 * 32);
+    constexpr int kElements = kUnitElements<kKind>, kCount = std::min(kElements, kRun);
+    const int end = min(kChunk<kM>, (a.cols - begin + 31) / 32 * 32);
 #pragma unroll
-      for (int m = 0; m < kM; ++m) {
-        for (int k = static_cast<int>(threadIdx.x) * kElements; k < end; k += kThreads * kElements) {
-          const Unit unit = load_unit<bits_of(kKind)>(a, m, begin + k);
+    for (int m = 0; m < kM; ++m) {
+      for (int k = static_cast<int>(threadIdx.x) * kElements; k < end; k += kThreads * kElements) {
+        const Unit unit = load_unit<bits_of(kKind)>(a, m, begin + k);
 #pragma unroll
-          for (int i = 0; i < kElements; i += 4) {
+        for (int first = 0; first < kElements; first += kCount) {
+          const Run run = run_at<kKind>(a, m, begin + k + first);
+          // Groups are whole runs, but where the only one is the row.
+          const auto value = [&](int i) {
+            if (!is_dense(kKind) && begin + k + i >= a.cols) return 0.0f;
+            return decode<kKind>(unit, i, run.offset) * run.scale;
+          };
+#pragma unroll
+          for (int i = first; i < first + kCount; i += 4) {
             *reinterpret_cast<float4*>(&shared[m][padded(k + i)]) =
-                make_float4(decode<kKind>(unit, i, 0), decode<kKind>(unit, i + 1, 0),
-                            decode<kKind>(unit, i + 2, 0), decode<kKind>(unit, i + 3, 0));
+                make_float4(value(i), value(i + 1), value(i + 2), value(i + 3));
           }
         }
       }
@@ -53,44 +78,34 @@ __device__ inline void add_units(const Operand& b, int row, int k, const Unit (&
   constexpr int kElements = kUnitElements<kKind>, kCount = std::min(kElements, kRun);
 #pragma unroll
   for (int first = 0; first < kElements; first += kCount) {
-    float scales[kRows], offsets[kRows];
+    Run runs[kRows];
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      scales[r] = 1;
-      offsets[r] = 0;
-      if constexpr (!is_dense(kKind)) {
-        // Rows beyond the end repeat the last one, and are not stored.
-        const int group = group_at(b, k + first), in = min(row + r, b.rows - 1);
-        scales[r] = decode_scale(b, load_scale_bits(b, in, group));
-        if constexpr (is_integer(kKind))
-          offsets[r] = integer_offset<kKind>(b.zero_points ? load_zero_point(b, in, group) : 0);
-      }
-    }
-    float run[kM][kRows] = {};
+    for (int r = 0; r < kRows; ++r) runs[r] = run_at<kKind>(b, row + r, k + first);
+    float products[kM][kRows] = {};
 #pragma unroll
     for (int i = first; i < first + kCount; i += 4) {
       float values[kRows][4];
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
 #pragma unroll
-        for (int j = 0; j < 4; ++j) values[r][j] = decode<kKind>(units[r], i + j, offsets[r]);
+        for (int j = 0; j < 4; ++j) values[r][j] = decode<kKind>(units[r], i + j, runs[r].offset);
       }
 #pragma unroll
       for (int m = 0; m < kM; ++m) {
         const float4 x = *reinterpret_cast<const float4*>(&a[m][padded(at + i)]);
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
-          float sum = fmaf(x.x, values[r][0], run[m][r]);
+          float sum = fmaf(x.x, values[r][0], products[m][r]);
           sum = fmaf(x.y, values[r][1], sum);
           sum = fmaf(x.z, values[r][2], sum);
-          run[m][r] = fmaf(x.w, values[r][3], sum);
+          products[m][r] = fmaf(x.w, values[r][3], sum);
         }
       }
     }
 #pragma unroll
     for (int m = 0; m < kM; ++m) {
 #pragma unroll
-      for (int r = 0; r < kRows; ++r) sums[m][r] = fmaf(run[m][r], scales[r], sums[m][r]);
+      for (int r = 0; r < kRows; ++r) sums[m][r] = fmaf(products[m][r], runs[r].scale, sums[m][r]);
     }
   }
 }
@@ -101,14 +116,14 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int row = (static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32) * kRows;
   float sums[kM][kRows] = {};
-  with_kind(problem.b.kind, [&](auto kind) {
-    constexpr Kind kKind = decltype(kind)::value;
-    constexpr int kElements = kUnitElements<kKind>;
-    for (int begin = 0; begin < problem.k; begin += kChunk<kM>) {
-      __syncthreads();
-      load_a<kM>(problem.a, begin, a);
-      __syncthreads();
-      const int end = min(kChunk<kM>, problem.k - begin);
+  for (int begin = 0; begin < problem.k; begin += kChunk<kM>) {
+    __syncthreads();
+    load_a<kM>(problem.a, begin, a);
+    __syncthreads();
+    const int end = min(kChunk<kM>, problem.k - begin);
+    with_kind(problem.b.kind, [&](auto kind) {
+      constexpr Kind kKind = decltype(kind)::value;
+      constexpr int kElements = kUnitElements<kKind>;
 #pragma unroll 2
       for (int at = lane * kElements; at < end; at += 32 * kElements) {
         Unit units[kRows];
@@ -116,8 +131,8 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
         for (int r = 0; r < kRows; ++r) units[r] = load_unit<bits_of(kKind)>(problem.b, row + r, begin + at);
         add_units<kKind, kM>(problem.b, row, begin + at, units, at, a, sums);
       }
-    }
-  });
+    });
+  }
   const double factor = problem.epilogue.factor();
 #pragma unroll
   for (int m = 0; m < kM; ++m) {

@@ -14,7 +14,7 @@ using Launch = void (*)(const Problem& problem, const cudaDeviceProp& device, cu
 // Any problem, one thread per output, float64: the definition.
 void launch_reference(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
 
-// Problems that are no integer pair, M up to kGemvMaxM and A dense: dot products in float32.
+// Problems that are no integer pair, M up to kGemvMaxM: dot products in float32.
 inline constexpr int kGemvMaxM = 8;
 void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
 
@@ -27,11 +27,7 @@ void launch_i32_mma(const Problem& problem, const cudaDeviceProp& device, cudaSt
 // Throws QUTLASS_E_UNSUPPORTED if an extent is more than the index arithmetic of the kernels takes.
 void require_extents(const qutlass_matmul_problem& problem);
 
-// What is expanded into a dense float32 A before the kernel runs: an A with a rotation, or also a quantized
-// A.
-enum class ExpandA { kRotated, kRotatedOrQuantized };
-
-void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, ExpandA expand,
-                    Launch launch);
+// Enqueues the kernel; an A with a rotation is rotated into a dense float32 one before.
+void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, Launch launch);
 
 }  // namespace qutlass::cuda

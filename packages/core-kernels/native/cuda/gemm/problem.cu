@@ -99,22 +99,14 @@ void require_extents(const qutlass_matmul_problem& problem) {
        static_cast<long long>(k));
 }
 
-void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, ExpandA expand,
-                    Launch launch) {
+void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, Launch launch) {
   qutlass_matmul_problem copy = problem;
   const bool rotated = !copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY;
-  const bool dequantized = copy.a.is_quantized && expand == ExpandA::kRotatedOrQuantized;
   const int64_t m = operand_rows(copy.a), k = operand_cols(copy.a);
-  const DeviceScratch expanded(stream.device,
-                               rotated || dequantized ? static_cast<size_t>(m * k) * sizeof(float) : 0);
-  if (rotated || dequantized) {
-    qutlass_tensor a{expanded.as<void>(), QUTLASS_F32, 2, {m, k}};
-    if (rotated) {
-      rotate(stream, copy.a.dense, copy.a_rotation, a);
-    } else {
-      dequantize(stream, copy.a.quantized, {QUTLASS_ROTATION_IDENTITY, 1, nullptr}, a);
-    }
-    copy.a.is_quantized = 0;
+  const DeviceScratch expanded(stream.device, rotated ? static_cast<size_t>(m * k) * sizeof(float) : 0);
+  if (rotated) {
+    const qutlass_tensor a{expanded.as<void>(), QUTLASS_F32, 2, {m, k}};
+    rotate(stream, copy.a.dense, copy.a_rotation, a);
     copy.a.dense = a;
   }
   const Problem kernel_problem = view(copy);

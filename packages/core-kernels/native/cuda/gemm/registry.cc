@@ -14,7 +14,6 @@
 namespace qutlass {
 namespace {
 
-using cuda::ExpandA;
 using cuda::Launch;
 
 void require_integer_pair(const qutlass_matmul_problem& problem) {
@@ -39,9 +38,9 @@ void require_few_rows(const qutlass_matmul_problem& problem) {
   }
 }
 
-template <Launch kLaunch, ExpandA kExpand = ExpandA::kRotated>
+template <Launch kLaunch>
 void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
-  cuda::enqueue_matmul(stream, problem, kExpand, kLaunch);
+  cuda::enqueue_matmul(stream, problem, kLaunch);
 }
 
 // peak_fraction: roughly what mma.sync reaches of the tensor cores of an H100. decode_per_clock: by counting
@@ -58,7 +57,7 @@ const Kernel kKernels[] = {
     {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM, 0},
      require_few_rows,
      nullptr,
-     enqueue<cuda::launch_gemv, ExpandA::kRotatedOrQuantized>},
+     enqueue<cuda::launch_gemv>},
     {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 0.27, "int8", 32, 0.5, 0, 0},
      require_integer_pair,
      nullptr,

@@ -13,11 +13,19 @@ constexpr int kThreads = 256;
 // Enough blocks for any GPU, and few enough for whoever combines their results; each goes through several
 // spans.
 constexpr int64_t kBlocks = 528;
+// So few spans that one block goes through them in less time than it takes to combine the results of several.
+constexpr int64_t kFewSpans = 4;
+
+// Where the one block that there is leaves a global scale, in the place of a range; or null.
+struct NvScale {
+  int32_t rule;
+  float* out;
+};
 
 template <RotateBy kBy>
 __global__ void __launch_bounds__(kMostThreads)
     partial_ranges_kernel(qutlass_tensor x, Rotation rotation, Spans spans, int64_t blocks_per_group,
-                          NonFinite non_finite, bool symmetric, GroupRange* partial) {
+                          NonFinite non_finite, bool symmetric, GroupRange* partial, NvScale nv) {
   extern __shared__ uint4 shared[];
   constexpr int kTiles = kTilesBy<kBy>;
   Rotator<kBy> rotator(rotation, shared);
@@ -38,7 +46,12 @@ __global__ void __launch_bounds__(kMostThreads)
     range.add(range_of<kTiles * kTile>(values[0], symmetric));
   }
   range = block_range(range);
-  if (threadIdx.x == 0) partial[blockIdx.x] = range;
+  if (threadIdx.x != 0) return;
+  if (nv.out) {
+    *nv.out = nv_global_scale(nv.rule, range.amax());
+  } else {
+    partial[blockIdx.x] = range;
+  }
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -58,13 +71,28 @@ Spans spans_of(const LongGroups& x) {
   return Spans(x.groups, x.elements, threads_of(x.rotation) * tiles * kTile);
 }
 
+struct Job {
+  LongGroups x;
+  Spans spans;
+  int64_t blocks_per_group;
+  NonFinite non_finite;
+  bool symmetric;
+  GroupRange* partial;
+  NvScale nv;
+};
+
 template <RotateBy kBy>
-void launch(cudaStream_t s, const LongGroups& x, NonFinite non_finite, bool symmetric, GroupRange* partial) {
-  const Spans spans = spans_of(x);
-  const int bytes = rotation_bytes<kBy>(spans.length());
+void launch(cudaStream_t s, const Job& job) {
+  const int bytes = rotation_bytes<kBy>(job.spans.length());
   allow_shared_memory<partial_ranges_kernel<kBy>>(bytes);
-  partial_ranges_kernel<kBy><<<static_cast<unsigned>(x.partial_ranges()), threads_of(x.rotation), bytes, s>>>(
-      x.x, kernel_rotation(x.rotation), spans, x.blocks_per_group(), non_finite, symmetric, partial);
+  const auto blocks = static_cast<unsigned>(job.x.groups * job.blocks_per_group);
+  partial_ranges_kernel<kBy><<<blocks, threads_of(job.x.rotation), bytes, s>>>(
+      job.x.x, kernel_rotation(job.x.rotation), job.spans, job.blocks_per_group, job.non_finite,
+      job.symmetric, job.partial, job.nv);
+}
+
+void launch(cudaStream_t s, const Job& job) {
+  with_rotation(job.x.rotation, [&](auto constant) { launch<constant()>(s, job); });
 }
 
 }  // namespace
@@ -75,12 +103,15 @@ int64_t LongGroups::blocks_per_group() const {
 
 void enqueue_partial_ranges(cudaStream_t s, const LongGroups& x, NonFinite non_finite, bool symmetric,
                             GroupRange* partial) {
-  with_rotation(x.rotation, [&](auto constant) { launch<constant()>(s, x, non_finite, symmetric, partial); });
+  launch(s, {x, spans_of(x), x.blocks_per_group(), non_finite, symmetric, partial, {}});
 }
 
 void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule,
                              float* out) {
-  enqueue_partial_ranges(s, x, NonFinite::kIgnore, true, partial);
+  const Spans spans = spans_of(x);
+  if (spans.per_part() <= kFewSpans)
+    return launch(s, {x, spans, 1, NonFinite::kIgnore, true, partial, {rule, out}});
+  launch(s, {x, spans, x.blocks_per_group(), NonFinite::kIgnore, true, partial, {}});
   global_scale_kernel<<<1, kThreads, 0, s>>>(partial, x.partial_ranges(), rule, out);
 }
 
