@@ -1,7 +1,12 @@
 // Matrix multiplication with a few rows of A, as in decoding: bound by the reading of B. A warp takes kRows
 // rows of B at once, a lane every 32nd unit of them, and A lies in shared memory as float32. Codes of B are
 // multiplied before their scale, in float32, over at most 16 elements; lanes add up in a fixed order.
+//
+// Integer pairs go the same way, exactly: a product of codes less their zero points is below 2^16 and a sum
+// of 16 of them below 2^20; beyond, sums are double. A row has one scale of A, which waits for the end, as
+// does one of B.
 #include <algorithm>
+#include <type_traits>
 
 #include "cuda/gemm/decode.cuh"
 #include "cuda/gemm/kernels.h"
@@ -41,11 +46,17 @@ __device__ inline Run run_at(const Operand& x, int row, int k) {
   }
 }
 
+// Kinds that a kernel is compiled for.
+template <bool kIntegers, Kind kKind>
+inline constexpr bool kTakes = !kIntegers || is_integer(kKind);
+
 // Columns [begin, begin + kChunk) of A as float32, zeros beyond its ends to the end of the last unit of B.
-template <int kM>
+// Integers come without their scale.
+template <int kM, bool kIntegers>
 __device__ void load_a(const Operand& a, int begin, float (*shared)[padded(kChunk<kM>)]) {
   with_kind(a.kind, [&](auto kind) {
     constexpr Kind kKind = decltype(kind)::value;
+    if constexpr (!kTakes<kIntegers, kKind>) return;
     constexpr int kElements = kUnitElements<kKind>, kCount = std::min(kElements, kRun);
     const int end = min(kChunk<kM>, (a.cols - begin + 31) / 32 * 32);
 #pragma unroll
@@ -58,7 +69,8 @@ __device__ void load_a(const Operand& a, int begin, float (*shared)[padded(kChun
           // Groups are whole runs, but where the only one is the row.
           const auto value = [&](int i) {
             if (!is_dense(kKind) && begin + k + i >= a.cols) return 0.0f;
-            return decode<kKind>(unit, i, run.offset) * run.scale;
+            const float code = decode<kKind>(unit, i, run.offset);
+            return kIntegers ? code : code * run.scale;
           };
 #pragma unroll
           for (int i = first; i < first + kCount; i += 4) {
@@ -71,10 +83,13 @@ __device__ void load_a(const Operand& a, int begin, float (*shared)[padded(kChun
   });
 }
 
+template <bool kIntegers>
+using Sum = std::conditional_t<kIntegers, double, float>;
+
 // Adds the products of the units at column `at` of the chunk, column k of B.
-template <Kind kKind, int kM>
+template <Kind kKind, int kM, bool kIntegers>
 __device__ inline void add_units(const Operand& b, int row, int k, const Unit (&units)[kRows], int at,
-                                 const float (*a)[padded(kChunk<kM>)], float (&sums)[kM][kRows]) {
+                                 const float (*a)[padded(kChunk<kM>)], Sum<kIntegers> (&sums)[kM][kRows]) {
   constexpr int kElements = kUnitElements<kKind>, kCount = std::min(kElements, kRun);
 #pragma unroll
   for (int first = 0; first < kElements; first += kCount) {
@@ -105,31 +120,45 @@ __device__ inline void add_units(const Operand& b, int row, int k, const Unit (&
 #pragma unroll
     for (int m = 0; m < kM; ++m) {
 #pragma unroll
-      for (int r = 0; r < kRows; ++r) sums[m][r] = fmaf(products[m][r], runs[r].scale, sums[m][r]);
+      for (int r = 0; r < kRows; ++r) {
+        if constexpr (kIntegers) {
+          const double scale = b.groups > 1 ? static_cast<double>(runs[r].scale) : 1.0;
+          sums[m][r] = fma(static_cast<double>(products[m][r]), scale, sums[m][r]);
+        } else {
+          sums[m][r] = fmaf(products[m][r], runs[r].scale, sums[m][r]);
+        }
+      }
     }
   }
 }
 
-template <int kM>
+// The scale of a row that has just one, for after the sums.
+__device__ inline double row_scale(const Operand& x, int row) {
+  return x.groups > 1 ? 1.0 : static_cast<double>(decode_scale(x, load_scale_bits(x, row, 0)));
+}
+
+template <int kM, bool kIntegers>
 __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant__ Problem problem) {
   __shared__ __align__(16) float a[kM][padded(kChunk<kM>)];
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int row = (static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32) * kRows;
-  float sums[kM][kRows] = {};
+  Sum<kIntegers> sums[kM][kRows] = {};
   for (int begin = 0; begin < problem.k; begin += kChunk<kM>) {
     __syncthreads();
-    load_a<kM>(problem.a, begin, a);
+    load_a<kM, kIntegers>(problem.a, begin, a);
     __syncthreads();
     const int end = min(kChunk<kM>, problem.k - begin);
     with_kind(problem.b.kind, [&](auto kind) {
       constexpr Kind kKind = decltype(kind)::value;
+      if constexpr (!kTakes<kIntegers, kKind>) return;
       constexpr int kElements = kUnitElements<kKind>;
-#pragma unroll 2
+      constexpr int kAhead = kIntegers && kM == kGemvMaxM ? 1 : 2;  // double sums leave few registers
+#pragma unroll kAhead
       for (int at = lane * kElements; at < end; at += 32 * kElements) {
         Unit units[kRows];
 #pragma unroll
         for (int r = 0; r < kRows; ++r) units[r] = load_unit<bits_of(kKind)>(problem.b, row + r, begin + at);
-        add_units<kKind, kM>(problem.b, row, begin + at, units, at, a, sums);
+        add_units<kKind, kM, kIntegers>(problem.b, row, begin + at, units, at, a, sums);
       }
     });
   }
@@ -138,29 +167,38 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
   for (int m = 0; m < kM; ++m) {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
-      float sum = sums[m][r];
+      Sum<kIntegers> sum = sums[m][r];
 #pragma unroll
       for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, distance);
-      if (lane == 0 && m < problem.m && row + r < problem.n) {
-        problem.epilogue.store(m, row + r, factor, static_cast<double>(sum));
-      }
+      if (lane != 0 || m >= problem.m || row + r >= problem.n) continue;
+      const double scale = kIntegers ? row_scale(problem.a, m) * row_scale(problem.b, row + r) : 1.0;
+      problem.epilogue.store(m, row + r, factor * scale, static_cast<double>(sum));
     }
   }
 }
 
-template <int kM>
+template <int kM, bool kIntegers>
 void launch(const Problem& problem, cudaStream_t stream) {
   const auto blocks = static_cast<unsigned>(ceil_div(problem.n, kWarps * kRows));
-  gemv_kernel<kM><<<blocks, kThreads, 0, stream>>>(problem);
+  gemv_kernel<kM, kIntegers><<<blocks, kThreads, 0, stream>>>(problem);
+}
+
+template <bool kIntegers>
+void launch(const Problem& problem, cudaStream_t stream) {
+  if (problem.m == 1) return launch<1, kIntegers>(problem, stream);
+  if (problem.m == 2) return launch<2, kIntegers>(problem, stream);
+  if (problem.m <= 4) return launch<4, kIntegers>(problem, stream);
+  launch<kGemvMaxM, kIntegers>(problem, stream);
 }
 
 }  // namespace
 
 void launch_gemv(const Problem& problem, const cudaDeviceProp&, cudaStream_t stream) {
-  if (problem.m == 1) return launch<1>(problem, stream);
-  if (problem.m == 2) return launch<2>(problem, stream);
-  if (problem.m <= 4) return launch<4>(problem, stream);
-  launch<kGemvMaxM>(problem, stream);
+  launch<false>(problem, stream);
+}
+
+void launch_i32_gemv(const Problem& problem, const cudaDeviceProp&, cudaStream_t stream) {
+  launch<true>(problem, stream);
 }
 
 }  // namespace qutlass::cuda

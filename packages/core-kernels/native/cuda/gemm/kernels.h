@@ -17,6 +17,8 @@ void launch_reference(const Problem& problem, const cudaDeviceProp& device, cuda
 // Problems that are no integer pair, M up to kGemvMaxM: dot products in float32.
 inline constexpr int kGemvMaxM = 8;
 void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+// Integer pairs with one scale for each row of A, M up to kGemvMaxM: exact sums within groups of B.
+void launch_i32_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
 
 // Problems that are no integer pair: bf16 tensor cores with float32 sums.
 void launch_f32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);

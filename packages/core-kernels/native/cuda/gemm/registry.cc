@@ -31,11 +31,22 @@ void require_no_integer_pair(const qutlass_matmul_problem& problem) {
 }
 
 void require_few_rows(const qutlass_matmul_problem& problem) {
-  require_no_integer_pair(problem);
   const auto m = static_cast<long long>(operand_rows(problem.a));
   if (m > cuda::kGemvMaxM) {
     fail(QUTLASS_E_UNSUPPORTED, "a: expected at most %d rows for this kernel, got %lld", cuda::kGemvMaxM, m);
   }
+}
+
+void require_gemv(const qutlass_matmul_problem& problem) {
+  require_no_integer_pair(problem);
+  require_few_rows(problem);
+}
+
+void require_i32_gemv(const qutlass_matmul_problem& problem) {
+  require_integer_pair(problem);
+  require_few_rows(problem);
+  if (scale_cols(problem.a.quantized) > 1)
+    fail(QUTLASS_E_UNSUPPORTED, "a: this kernel expects one scale for a row");
 }
 
 template <Launch kLaunch>
@@ -55,9 +66,13 @@ const Kernel kKernels[] = {
      nullptr,
      cuda::enqueue_skinny},
     {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM, 0},
-     require_few_rows,
+     require_gemv,
      nullptr,
      enqueue<cuda::launch_gemv>},
+    {{"cuda.i32.gemv", "cuda", "sm_80", "i32", 1, 16, 32, 0, 0.5, "f32", 64, 0.66, cuda::kGemvMaxM, 0},
+     require_i32_gemv,
+     nullptr,
+     enqueue<cuda::launch_i32_gemv>},
     {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 0.27, "int8", 32, 0.5, 0, 0},
      require_integer_pair,
      nullptr,
