@@ -125,33 +125,15 @@ template <typename T>
 struct Activations {
   uint32_t words[T::kSteps][2];
 
-  // row: of A, from column 0; k: the first column of the unit.
+  // row: of A, from column 0; k: the first column of the unit. Eight columns are inside of A or outside.
   __device__ void load(const uint8_t* row, int k, int end) {
-    const int t = static_cast<int>(threadIdx.x) % 4;
-    if constexpr (T::kBy16) {
-      const int first = k + 16 * t;
-      if (first >= end) return clear();
-      const auto* from = reinterpret_cast<const uint4*>(row + 2 * first);
-      const uint4 low = from[0], high = from[1];
-      set(0, low.x, low.y), set(1, low.z, low.w), set(2, high.x, high.y), set(3, high.z, high.w);
-    } else {
 #pragma unroll
-      for (int step = 0; step < T::kSteps; ++step) {
-        const int first = k + 16 * step + 4 * t;
-        const uint2 pair = first < end ? *reinterpret_cast<const uint2*>(row + 2 * first) : make_uint2(0, 0);
-        set(step, pair.x, pair.y);
-      }
+    for (int step = 0; step < T::kSteps; step += 2) {
+      const int first = k + tile_column(T::kCode, 0, static_cast<int>(threadIdx.x), step, 0, 0);
+      const uint4 part = first < end ? *reinterpret_cast<const uint4*>(row + 2 * first) : uint4{};
+      words[step][0] = part.x, words[step][1] = part.y;
+      words[step + 1][0] = part.z, words[step + 1][1] = part.w;
     }
-  }
-
- private:
-  __device__ void set(int step, uint32_t low, uint32_t high) {
-    words[step][0] = low;
-    words[step][1] = high;
-  }
-  __device__ void clear() {
-#pragma unroll
-    for (int step = 0; step < T::kSteps; ++step) set(step, 0, 0);
   }
 };
 

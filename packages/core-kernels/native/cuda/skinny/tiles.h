@@ -73,12 +73,15 @@ struct TileLayout {
 };
 TileLayout tile_layout(const qutlass_quantized& q, const TileFormat& format);
 
-// The k of a tile that half `half` of register `reg` in step `step` stands for: a step is 16 consecutive
-// columns, but where scales go with 16 elements, a lane has 16 columns of its own, and one scale.
+// Columns that follow each other in memory and belong to one lane: 16 bytes of bf16, or as many as share a
+// scale that goes with the operand. Four lanes have a span of 32 or 64, so that no matrix instruction mixes
+// groups.
+QUTLASS_HD constexpr int tile_run(TileCode code) { return code == TileCode::kE2M1By16 ? 16 : 8; }
+
+// The column of a tile that half `half` of register `reg` in step `step` stands for.
 QUTLASS_HD constexpr int tile_column(TileCode code, int unit, int lane, int step, int reg, int half) {
-  const int t = lane % 4, pair = reg / 2 * 2 + half;
-  const int first = unit * (tile_cols(code) / 2);
-  return code == TileCode::kE2M1By16 ? first + 16 * t + 4 * step + pair : first + 16 * step + 4 * t + pair;
+  const int run = tile_run(code), at = 4 * step;
+  return unit * (tile_cols(code) / 2) + at / run * 4 * run + lane % 4 * run + at % run + reg / 2 * 2 + half;
 }
 QUTLASS_HD constexpr int tile_row(int lane, int reg) { return lane / 4 + reg % 2 * 8; }
 
