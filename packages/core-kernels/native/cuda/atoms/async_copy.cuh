@@ -26,6 +26,13 @@ __device__ inline void copy_async(void* shared, const void* global) {
   }
 }
 
+// Copies 16 bytes, or writes zeros and reads nothing.
+__device__ inline void copy_async_or_zero(void* shared, const void* global, bool copies) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(copies ? 16 : 0)
+               : "memory");
+}
+
 // The copies of a thread since the last call are a group.
 __device__ inline void end_copy_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
@@ -33,6 +40,15 @@ __device__ inline void end_copy_group() { asm volatile("cp.async.commit_group;" 
 template <int kNewest>
 __device__ inline void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kNewest) : "memory");
+}
+
+// The same, but for a number that is not known before; as few as kNewest stand for more.
+template <int kNewest>
+__device__ inline void wait_for_copies_but(int newest) {
+  if constexpr (kNewest > 0) {
+    if (newest < kNewest) return wait_for_copies_but<kNewest - 1>(newest);
+  }
+  wait_for_copies<kNewest>();
 }
 
 }  // namespace qutlass::cuda

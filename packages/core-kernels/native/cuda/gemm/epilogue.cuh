@@ -21,6 +21,7 @@ struct Epilogue {
   __device__ double factor() const {
     double value = alpha;
     if (alpha_pointer) value *= static_cast<double>(*alpha_pointer);
+    if (!a_global_scale && !b_global_scale) return value;
     const double a = a_global_scale ? static_cast<double>(*a_global_scale) : 1.0;
     const double b = b_global_scale ? static_cast<double>(*b_global_scale) : 1.0;
     return value / (a * b);

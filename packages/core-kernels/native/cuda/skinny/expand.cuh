@@ -5,23 +5,17 @@
 
 namespace qutlass::cuda {
 
-__device__ inline uint32_t subtract_bf16(uint32_t a, uint32_t b) {
+__device__ inline uint32_t multiply_add_bf16(uint32_t a, uint32_t b, uint32_t c) {
   uint32_t d;
-  asm("{ .reg .b32 one; mov.b32 one, 0xBF80BF80; fma.rn.bf16x2 %0, %2, one, %1; }"
-      : "=r"(d)
-      : "r"(a), "r"(b));
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 }
 __device__ inline uint32_t multiply_bf16(uint32_t a, uint32_t b) {
-  uint32_t d;
-  asm("{ .reg .b32 zero; mov.b32 zero, 0x80008000; fma.rn.bf16x2 %0, %1, %2, zero; }"
-      : "=r"(d)
-      : "r"(a), "r"(b));
-  return d;
+  return multiply_add_bf16(a, b, 0x80008000u);
 }
 
-// What expanding takes besides codes, for the rows of registers 0 and 2, and 1 and 3: the scale of 16
-// elements, or 128 and the zero point, twice.
+// What expanding takes besides codes, for the rows of registers 0 and 2, and 1 and 3, twice: the scale of 16
+// elements, or what an integer is added to, minus its zero point in units of kIntegerUnit.
 struct RowParts {
   uint32_t even, odd;
 };
@@ -32,12 +26,20 @@ inline constexpr int kStepsPerUnit = is_wide(kCode) ? 2 : 4;
 template <TileCode kCode>
 inline constexpr int kWordsPerStep = is_wide(kCode) ? 2 : 1;
 
-// Nibble i of a half word is that half of register i. Placed in the mantissa of 128, an unsigned integer
-// below 128 is added to it.
-__device__ inline void expand_int4(uint32_t word, const RowParts& zeros, uint32_t (&a)[4]) {
+// The low eight bits of a bf16 without others are an integer times 2^-133, subnormal or not. So a mask and one
+// multiplication make integers, in a unit that 2^127 can reach.
+inline constexpr float kIntegerUnit = 0x1p-6f;
+inline constexpr uint32_t kIntegerFactor = 0x7F007F00u;    // 2^127
+inline constexpr uint32_t kInteger16Factor = 0x7D007D00u;  // 2^123, for those that are 16 times as large
+
+// Nibble i of a half word is that half of register i.
+__device__ inline void expand_int4(uint32_t word, const RowParts& parts, uint32_t (&a)[4]) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i)
-    a[i] = subtract_bf16((word >> 4 * i & 0x000F000Fu) | 0x43004300u, i % 2 ? zeros.odd : zeros.even);
+  for (int i = 0; i < 4; i += 2) {
+    a[i] = multiply_add_bf16(word & 0x000F000Fu, kIntegerFactor, parts.even);
+    a[i + 1] = multiply_add_bf16(word & 0x00F000F0u, kInteger16Factor, parts.odd);
+    word >>= 8;
+  }
 }
 
 // Sign and magnitude of e2m1 at the places of sign, last bits of the exponent and first of the mantissa are
@@ -59,13 +61,8 @@ QUTLASS_HD inline uint32_t pack_e2m1(const uint32_t (&codes)[4]) {
          sign(3) << 14 | (magnitude(3) >> 2) << 13 | (magnitude(3) & 3u) << 10;
 }
 
-// Bytes 0 and 2 are the halves of an even register, 1 and 3 those of an odd one. Seven bits are added to 128;
-// the eighth decides whether 128 or 256 is taken off.
-__device__ inline uint32_t expand_int8(uint32_t bytes) {
-  return subtract_bf16((bytes & 0x007F007Fu) | 0x43004300u, (bytes & 0x00800080u) | 0x43004300u);
-}
-
-// A step of codes to the four registers of A.
+// A step of codes to the four registers of A, times 1 / kSumFactor. Bytes 0 and 2 are the halves of an even
+// register, 1 and 3 those of an odd one.
 template <TileCode kCode>
 __device__ inline void expand(const uint32_t* words, const RowParts& parts, uint32_t (&a)[4]) {
   if constexpr (kCode == TileCode::kInt4) {
@@ -83,7 +80,8 @@ __device__ inline void expand(const uint32_t* words, const RowParts& parts, uint
     for (int i = 0; i < 4; ++i) {
       const uint32_t word = words[i / 2];
       if constexpr (kCode == TileCode::kInt8) {
-        a[i] = expand_int8(i % 2 ? word >> 8 : word);
+        a[i] = multiply_add_bf16(i % 2 ? __byte_perm(word, 0, 0x4341) : word & 0x00FF00FFu, kIntegerFactor,
+                                 i % 2 ? parts.odd : parts.even);
       } else {
         // As e2m1: the value times 2^-120 or 2^-112.
         constexpr bool kE4M3 = kCode == TileCode::kE4M3;
@@ -97,11 +95,20 @@ __device__ inline void expand(const uint32_t* words, const RowParts& parts, uint
 
 // A pair of e4m3 scales in bytes 0 and 1, times 2^118, so that they times e2m1 as placed are 2^-8 of the
 // value.
-inline constexpr float kBy16Factor = 256;
 __device__ inline RowParts expand_scales_by_16(uint32_t pair) {
   uint32_t scales = __byte_perm(pair, 0, 0x4140) << 4;  // times 2^-120; scales have no sign
   scales = multiply_bf16(multiply_bf16(scales, 0x7B007B00u), 0x7B007B00u);
   return {__byte_perm(scales, 0, 0x1010), __byte_perm(scales, 0, 0x3232)};
 }
+
+template <TileCode kCode>
+inline constexpr float kSumFactor = kCode == TileCode::kE2M1By16                               ? 256
+                                    : kCode == TileCode::kInt4 || kCode == TileCode::kInt8 ? 1 / kIntegerUnit
+                                                                                           : 1;
+
+// The parts of integers without zero points.
+template <TileCode kCode>
+inline constexpr RowParts kExcess = kCode == TileCode::kInt8 ? RowParts{0xC000C000u, 0xC000C000u}   // -128
+                                                             : RowParts{0xBE00BE00u, 0xBE00BE00u};  // -8
 
 }  // namespace qutlass::cuda

@@ -1,117 +1,27 @@
 // D = A B^T for few rows of A: a stream of weights that passes tensor cores on its way.
 //
-// Weights are the 16-row operand of mma.m16n8k16 and rows of A its 8 columns. A block owns row blocks of B,
-// its warps share K. A lane copies the 16 bytes that it will multiply, and its scales, into a ring in shared
-// memory of its own, several tiles ahead: enough bytes are in flight without registers for them, and nobody
-// waits for anybody. The ring fills before the kernel waits for the one before it, since weights do not
-// depend on it. At the end of a few row blocks the warps' sums meet in shared memory and are added in the
-// order of the warps.
+// Weights are the 16-row operand of mma.m16n8k16 and rows of A its 8 columns. Clusters of blocks own row
+// blocks of B, their blocks share K, so that the columns of A that a block multiplies fit into its shared
+// memory. Its warps take equal stretches of its tiles. A lane copies the 16 bytes that it will multiply into
+// a ring in shared memory of its own, several tiles ahead: enough bytes are in flight without registers for
+// them, and no warp waits for another. The ring fills before the kernel waits for the one before it, since
+// weights do not depend on it. At the end of a few row blocks the sums of warps and blocks meet.
 #pragma once
 
-#include <algorithm>
+#include <type_traits>
 
-#include "cuda/atoms/async_copy.cuh"
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/atoms/mma.cuh"
-#include "cuda/gemm/epilogue.cuh"
-#include "cuda/skinny/expand.cuh"
-#include "cuda/skinny/skinny.h"
+#include "cuda/skinny/split.cuh"
 #include "shared_memory.h"
 
 namespace qutlass::cuda {
 
-inline constexpr int kWarps = 16;
-inline constexpr int kThreads = kWarps * 32;
-
-// The format as constants.
-template <TileCode kCode_, TileScale kScale_, int kGroups_, bool kZeroPoints_>
-struct Tiles {
-  static constexpr TileFormat kFormat{kCode_, kScale_, kGroups_, kZeroPoints_};
-  static constexpr TileCode kCode = kCode_;
-  static constexpr TileScale kScale = kScale_;
-  static constexpr int kGroups = kGroups_;
-  static constexpr bool kZeroPoints = kZeroPoints_;
-  static constexpr bool kBy16 = kCode == TileCode::kE2M1By16;
-  static constexpr int kCols = tile_cols(kCode);
-  static constexpr int kSteps = kStepsPerUnit<kCode>;
-  static constexpr int kScaleBytes = kFormat.lane_scale_bytes();
-  static constexpr int kZeroBytes = kFormat.lane_zero_bytes();
-  static constexpr int kTileScaleBytes = kFormat.tile_scale_bytes();
-  // Sums are scaled where a group ends; with no group inside of a row, never.
-  static constexpr bool kScaledSums = kScale != TileScale::kNone && !kBy16;
-  static constexpr int kStepsPerGroup = 2 * kSteps / (kScaledSums ? kGroups : 1);
-};
-
-// Shapes of the kernel: row blocks and tiles of 8 rows of A that a warp has at once, stages of its ring, and
-// blocks of threads that a multiprocessor has room for.
-template <int kBlocks_, int kTokens_, int kStages_, int kResident_>
-struct SkinnyShape {
-  static constexpr int kBlocks = kBlocks_, kTokens = kTokens_, kStages = kStages_, kResident = kResident_;
-  static constexpr int kRows = kBlocks * kTileRows;
-};
-
-// A warp's way through its tiles: `set` counts groups of row blocks. Warps take turns with the parts of K,
-// which may differ by a tile.
-struct Cursor {
-  int set, end_set, tile, end_tile, tiles;
-
-  __device__ Cursor(int first_set, int last_set, int tiles_along_k)
-      : set(first_set), end_set(last_set), tiles(tiles_along_k) {
-    open();
-    skip();
-  }
-  __device__ bool valid() const { return set < end_set; }
-  __device__ void advance() {
-    ++tile;
-    skip();
-  }
-
- private:
-  __device__ void open() {
-    const int turn = (static_cast<int>(threadIdx.x) / 32 + set) % kWarps;
-    tile = tiles * turn / kWarps;
-    end_tile = tiles * (turn + 1) / kWarps;
-  }
-  __device__ void skip() {
-    while (tile >= end_tile && set < end_set) {
-      ++set;
-      open();
-    }
-  }
-};
-
-// One stage of a warp's ring, for the row blocks that it has at once. Everything in it belongs to one lane.
-template <typename T, typename Shape>
-struct RingStage {
-  alignas(16) uint4 codes[Shape::kBlocks][2][32];
-  alignas(16) uint8_t scales[Shape::kBlocks][32][T::kScaleBytes ? T::kScaleBytes : 4];
-  alignas(16) uint8_t zeros[Shape::kBlocks][32][T::kZeroBytes ? T::kZeroBytes : 4];
-
-  __device__ void fetch(const SkinnyProblem& p, const Cursor& at) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
-    for (int r = 0; r < Shape::kBlocks; ++r) {
-      const int64_t tile = static_cast<int64_t>(at.set * Shape::kBlocks + r) * p.tiles + at.tile;
-      const uint8_t* from = p.codes + tile * kTileBytes + lane * 16;
-      copy_async<16>(&codes[r][0][lane], from);
-      copy_async<16>(&codes[r][1][lane], from + kTileBytes / 2);
-      const uint8_t* scale = p.scales + tile * T::kTileScaleBytes;
-      copy_async<T::kScaleBytes>(scales[r][lane], scale + (T::kBy16 ? lane : lane / 4) * T::kScaleBytes);
-      copy_async<T::kZeroBytes>(zeros[r][lane], scale + 8 * T::kScaleBytes + lane / 4 * T::kZeroBytes);
-    }
-  }
-};
-
-// Stages of a warp's ring: what the shape asks for, or fewer where scales make them large.
-template <typename T, typename Shape>
-inline constexpr int kRingStages =
-    std::clamp(static_cast<int>((160 << 10) / Shape::kResident / (kWarps * sizeof(RingStage<T, Shape>))), 2,
-               Shape::kStages);
-
 template <TileScale kScale>
 __device__ inline float tile_scale(const uint8_t* scales, int i) {
   if constexpr (kScale == TileScale::kBF16) {
-    return bf16_to_f32(reinterpret_cast<const uint16_t*>(scales)[i]);
+    const uint32_t pair = reinterpret_cast<const uint32_t*>(scales)[i / 2];
+    return __uint_as_float(i % 2 ? pair & 0xFFFF0000u : pair << 16);
   } else if constexpr (kScale == TileScale::kF32) {
     return reinterpret_cast<const float*>(scales)[i];
   } else {
@@ -120,79 +30,81 @@ __device__ inline float tile_scale(const uint8_t* scales, int i) {
   }
 }
 
-// The part of A that a lane multiplies with a unit: two words for each step of its row of A.
-template <typename T>
-struct Activations {
-  uint32_t words[T::kSteps][2];
-
-  // row: of A, from column 0; k: the first column of the unit. Eight columns are inside of A or outside.
-  __device__ void load(const uint8_t* row, int k, int end) {
-#pragma unroll
-    for (int step = 0; step < T::kSteps; step += 2) {
-      const int first = k + tile_column(T::kCode, 0, static_cast<int>(threadIdx.x), step, 0, 0);
-      const uint4 part = first < end ? *reinterpret_cast<const uint4*>(row + 2 * first) : uint4{};
-      words[step][0] = part.x, words[step][1] = part.y;
-      words[step + 1][0] = part.z, words[step + 1][1] = part.w;
-    }
-  }
-};
-
-// The sums of a warp: registers of mma fragments, [row block][tile of A].
-template <typename Shape>
-struct Sums {
-  float values[Shape::kBlocks][Shape::kTokens][4] = {};
-};
-
-// Adds the products of a tile of each row block.
+// Adds the products of a tile of each row block. Matrix instructions add up a group, or a unit of a larger
+// one, and float32 additions the rest: short chains, and sums that are rounded, not cut off.
 template <typename T, typename Shape>
 __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
-                                     const uint8_t* const (&rows)[Shape::kTokens], int k, int end,
+                                     const typename Activations<T, Shape>::Rows& rows, int tile,
                                      Sums<Shape>& sums) {
+  constexpr int kGroups = T::kScaledSums && T::kGroups > 2 ? T::kGroups / 2 : 1;  // of a unit
+  constexpr int kGroupSteps = T::kSteps / kGroups;
+  // Units whose chains go side by side, where registers suffice.
+  constexpr bool kManyParts = T::kZeroPoints && T::kGroups == 4 && Shape::kBlocks == 1;
+  constexpr int kUnits = Shape::kTokens == 1 && !kManyParts ? 2 : 1;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  Sums<Shape> group;
 #pragma unroll
-  for (int unit = 0; unit < 2; ++unit) {
-    Activations<T> a[Shape::kTokens];
+  for (int first = 0; first < 2; first += kUnits) {
+    uint32_t a[kUnits][Shape::kTokens][T::kSteps][2];
 #pragma unroll
-    for (int n = 0; n < Shape::kTokens; ++n) a[n].load(rows[n], k + unit * (T::kCols / 2), end);
+    for (int u = 0; u < kUnits; ++u) {
+#pragma unroll
+      for (int n = 0; n < Shape::kTokens; ++n) {
+#pragma unroll
+        for (int step = 0; step < T::kSteps; step += 2) {
+          const uint4 part = Activations<T, Shape>::load(rows, n, tile, first + u, step);
+          a[u][n][step][0] = part.x, a[u][n][step][1] = part.y;
+          a[u][n][step + 1][0] = part.z, a[u][n][step + 1][1] = part.w;
+        }
+      }
+    }
 #pragma unroll
     for (int r = 0; r < Shape::kBlocks; ++r) {
-      const uint4 codes = stage.codes[r][unit][lane];
-      const uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
-      RowParts parts{0x43084308u, 0x43084308u};  // 128 and the excess of 8
-      if constexpr (T::kBy16) {
-        parts = expand_scales_by_16(reinterpret_cast<const uint16_t*>(stage.scales[r][lane])[unit]);
+      uint32_t words[kUnits][4];
+      RowParts parts[kUnits];
+#pragma unroll
+      for (int u = 0; u < kUnits; ++u) {
+        const uint4 codes = stage.codes[r][first + u][lane];
+        words[u][0] = codes.x, words[u][1] = codes.y, words[u][2] = codes.z, words[u][3] = codes.w;
+        parts[u] = kExcess<T::kCode>;
+        if constexpr (T::kBy16) {
+          parts[u] = expand_scales_by_16(reinterpret_cast<const uint16_t*>(stage.lane_scales(r))[first + u]);
+        }
       }
 #pragma unroll
-      for (int step = 0; step < T::kSteps; ++step) {
-        const int index = unit * T::kSteps + step, in_group = index % T::kStepsPerGroup;
+      for (int group = 0; group < kGroups; ++group) {
+        const auto scale_of = [&](int u) { return ((first + u) * kGroups + group) * T::kGroups / (2 * kGroups); };
+        float products[kUnits][Shape::kTokens][4] = {};
         if constexpr (T::kZeroPoints) {
-          if (in_group == 0 || step == 0) {
-            const uint32_t pair =
-                reinterpret_cast<const uint32_t*>(stage.zeros[r][lane])[index / T::kStepsPerGroup];
-            parts = {__byte_perm(pair, 0, 0x1010), __byte_perm(pair, 0, 0x3232)};
+#pragma unroll
+          for (int u = 0; u < kUnits; ++u) {
+            const uint32_t pair = reinterpret_cast<const uint32_t*>(stage.lane_zeros(r))[scale_of(u)];
+            parts[u] = {__byte_perm(pair, 0, 0x1010), __byte_perm(pair, 0, 0x3232)};
           }
         }
-        uint32_t b[4];
-        expand<T::kCode>(words + step * kWordsPerStep<T::kCode>, parts, b);
 #pragma unroll
-        for (int n = 0; n < Shape::kTokens; ++n) {
-          float (&into)[4] = T::kScaledSums ? group.values[r][n] : sums.values[r][n];
-          if (T::kScaledSums && in_group == 0) into[0] = into[1] = into[2] = into[3] = 0;
-          multiply_add(into, b, a[n].words[step]);
+        for (int i = 0; i < kGroupSteps; ++i) {
+          const int step = group * kGroupSteps + i;
+#pragma unroll
+          for (int u = 0; u < kUnits; ++u) {
+            uint32_t b[4];
+            expand<T::kCode>(words[u] + step * kWordsPerStep<T::kCode>, parts[u], b);
+#pragma unroll
+            for (int n = 0; n < Shape::kTokens; ++n) multiply_add(products[u][n], b, a[u][n][step]);
+          }
         }
-        if constexpr (T::kScaledSums) {
-          if (in_group == T::kStepsPerGroup - 1) {
-            const int at = index / T::kStepsPerGroup * 2;
-            const float low = tile_scale<T::kScale>(stage.scales[r][lane], at);
-            const float high = tile_scale<T::kScale>(stage.scales[r][lane], at + 1);
 #pragma unroll
-            for (int n = 0; n < Shape::kTokens; ++n) {
+        for (int u = 0; u < kUnits; ++u) {
+          float scales[2] = {1, 1};
+          if constexpr (T::kScaledSums) {
+            scales[0] = tile_scale<T::kScale>(stage.lane_scales(r), 2 * scale_of(u));
+            scales[1] = tile_scale<T::kScale>(stage.lane_scales(r), 2 * scale_of(u) + 1);
+          }
 #pragma unroll
-              for (int i = 0; i < 4; ++i) {
-                float& sum = sums.values[r][n][i];
-                sum = fmaf(group.values[r][n][i], i < 2 ? low : high, sum);
-              }
+          for (int n = 0; n < Shape::kTokens; ++n) {
+#pragma unroll
+            for (int j = 0; j < 4; ++j) {
+              float& sum = sums.values[r][n][j];
+              sum = T::kScaledSums ? fmaf(products[u][n][j], scales[j / 2], sum) : sum + products[u][n][j];
             }
           }
         }
@@ -201,136 +113,149 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
   }
 }
 
-// Where the warps' sums of a row block meet: [set][warp][row of A][row of B].
-template <typename Shape>
-struct Meeting {
-  float* sums;
-  int tokens;  // rows of A that are stored
-
-  __device__ float* part(int set, int warp) const {
-    return sums + static_cast<int64_t>(set * kWarps + warp) * tokens * Shape::kRows;
-  }
-  __device__ void store(int set, const Sums<Shape>& mine) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    float* to = part(set, static_cast<int>(threadIdx.x) / 32);
-#pragma unroll
-    for (int r = 0; r < Shape::kBlocks; ++r) {
-#pragma unroll
-      for (int n = 0; n < Shape::kTokens; ++n) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int token = n * 8 + lane % 4 * 2 + i % 2;
-          if (token < tokens)
-            to[token * Shape::kRows + r * kTileRows + lane / 4 + i / 2 * 8] = mine.values[r][n][i];
-        }
-      }
-    }
-  }
-  // Adds up and writes `sets` sets, the first of which is row block set `first` of B.
-  __device__ void finish(const SkinnyProblem& p, double factor, int first, int sets) const {
-    const int per_set = tokens * Shape::kRows;
-    for (int i = static_cast<int>(threadIdx.x); i < sets * per_set; i += kThreads) {
-      const int set = i / per_set, at = i % per_set;
-      const int token = at / Shape::kRows, row = (first + set) * Shape::kRows + at % Shape::kRows;
-      float sum = 0;
-#pragma unroll
-      for (int warp = 0; warp < kWarps; ++warp) sum += part(set, warp)[at];
-      if (row < p.n) p.epilogue.store(token, row, factor * p.row_factors[row], sum);
-    }
-  }
-};
-
-// meeting_sets: that shared memory has room for. Blocks own equal parts of the sets of row blocks.
 template <typename T, typename Shape>
-__global__ void __launch_bounds__(kThreads, Shape::kResident)
-    skinny_kernel(const __grid_constant__ SkinnyProblem p, const int sets, const int meeting_sets) {
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
+    skinny_kernel(const __grid_constant__ SkinnyProblem p, const __grid_constant__ SkinnySplit split) {
   extern __shared__ __align__(16) uint8_t shared[];
-  constexpr int kStages = kRingStages<T, Shape>;
   using Stage = RingStage<T, Shape>;
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  Stage* ring = reinterpret_cast<Stage*>(shared) + warp * kStages;
-  const Meeting<Shape> meeting{reinterpret_cast<float*>(shared + kWarps * kStages * sizeof(Stage)), p.m};
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int stages = Shape::kOnePass ? Shape::kStages : split.stages;
+  const int chunks = Shape::kOnePass ? 1 : split.chunks, buffers = Shape::kOnePass ? 1 : split.buffers;
+  Stage* const ring = reinterpret_cast<Stage*>(shared + Way<Shape>::kBytes) + warp * stages;
+  uint8_t* const of_a = shared + Way<Shape>::kBytes + Shape::kWarps * stages * sizeof(Stage);
 
-  const int block = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
-  const int first = static_cast<int>(static_cast<int64_t>(sets) * block / blocks);
-  const int last = static_cast<int>(static_cast<int64_t>(sets) * (block + 1) / blocks);
-  Cursor ahead(first, last, p.tiles);
-#pragma unroll
-  for (int i = 0; i < kStages - 1; ++i) {
-    if (ahead.valid()) {
-      ring[i].fetch(p, ahead);
-      ahead.advance();
+  const Share<Shape> share(p, split);
+  Way<Shape> way(split, share, shared);
+  Feed<T, Shape> feed(p, split, share, way);
+  const Meeting<Shape> meeting(p, split, share, of_a + Activations<T, Shape>::bytes(split, p.m));
+  const auto fill = [&](int first, int end) {
+    for (int i = first; i < min(end, stages); ++i) {
+      feed.fetch_into(ring[i]);
+      end_copy_group();
     }
-    end_copy_group();
-  }
+  };
+  fill(0, Shape::kEarly);
+  const Activations<T, Shape> activations(p, split, share, of_a);
+  const bool clustered = log_cluster<Shape>(split) > 0;
+  if (clustered) arrive_at_cluster();
   launch_dependents();
   wait_for_dependency();
-
-  const double factor = p.epilogue.factor() * (T::kBy16 ? kBy16Factor : 1);
-  const uint8_t* rows[Shape::kTokens];
-#pragma unroll
-  for (int n = 0; n < Shape::kTokens; ++n) {
-    // Columns beyond the rows of A repeat the last; what comes out of them is not stored.
-    rows[n] = p.a + static_cast<int64_t>(min(n * 8 + lane / 4, p.m - 1)) * p.k * 2;
+  for (int i = 0; i < buffers; ++i) {
+    activations.request(i, i);
+    end_copy_group();
   }
+  fill(Shape::kEarly, Shape::kStages);
+  if (threadIdx.x == Shape::kThreads - 1) meeting.set_factor(p.epilogue.factor() * kSumFactor<T::kCode>);
+  // Blocks of the cluster have started.
+  if (clustered) wait_for_cluster();
 
-  int stage = 0;
-  for (int begin = first; begin < last; begin += meeting_sets) {
-    const int end = min(begin + meeting_sets, last);
-    for (int set = begin; set < end; ++set) {
-      const int turn = (warp + set) % kWarps;
-      Sums<Shape> sums;
-      for (int tile = p.tiles * turn / kWarps; tile < p.tiles * (turn + 1) / kWarps; ++tile) {
-        wait_for_copies<kStages - 2>();
-        multiply_tile<T, Shape>(ring[stage], rows, tile * T::kCols, p.k, sums);
-        // The stage before this one is free.
-        if (ahead.valid()) {
-          ring[stage == 0 ? kStages - 1 : stage - 1].fetch(p, ahead);
-          ahead.advance();
+  // Chunks that do not all have a buffer take turns.
+  const bool turns = chunks > buffers;
+  Stage* stage = ring;
+  bool odd = false;
+  int buffer = 0, arrived = 0;
+  int newer = 0;  // groups of copies, at least, than the one with the next chunk
+  for (;;) {
+    const int sets = way.sets(split);
+    meeting.open(sets);
+    Sums<Shape> sums;
+    for (way.chunk = 0; way.chunk < chunks; ++way.chunk) {
+      if (turns || arrived < chunks) {
+        if (arrived == 0) {
+          wait_for_copies_but<Shape::kStages - 1>(buffers - 1 + max(stages - Shape::kEarly, 0));
+        } else {
+          wait_for_copies_but<Shape::kStages - 1>(newer);
         }
-        end_copy_group();
-        stage = stage == kStages - 1 ? 0 : stage + 1;
+        __syncthreads();
+        // The chunk before this one has left its buffer. Its successor's copies go with the next group.
+        const int next = way.chunk + buffers - 1;
+        if (turns && arrived > 0 && (next < chunks || !way.last_round(split))) {
+          activations.request(buffer == 0 ? buffers - 1 : buffer - 1, next < chunks ? next : next - chunks);
+        }
+        ++arrived;
       }
-      meeting.store(set - begin, sums);
+      const auto rows = activations.rows(buffer);
+      way.open(split);
+      // Sums of one set stay in registers, those of several go to their slots.
+      const bool one_set = way.one_set(split), last_chunk = way.chunk + 1 == chunks;
+      newer = -1;
+      while (way.left() > 0) {
+        const auto piece = way.next(split, share);
+        newer += piece.tiles;
+        for (int tile = piece.tile; tile < piece.tile + piece.tiles; ++tile) {
+          wait_for_copies_but<Shape::kStages - 1>(stages - 1);
+          __syncwarp();
+          multiply_tile<T, Shape>(*stage, rows, tile, sums);
+          if constexpr (!Shape::kOnePass) {
+            __syncwarp();
+            feed.fetch_into(*stage);
+          }
+          end_copy_group();
+          stage = stage == ring + stages - 1 ? ring : stage + 1;
+        }
+        if (!one_set || last_chunk) {
+          meeting.store(warp + piece.set, sums, !one_set && way.chunk > 0);
+          sums = {};
+        }
+      }
+      if (newer < 0) {
+        end_copy_group();
+        newer = 0;
+      }
+      if (++buffer == buffers) buffer = 0;
     }
     __syncthreads();
-    meeting.finish(p, factor, begin, end - begin);
-    if (end < last) __syncthreads();
+    meeting.finish(way.round, sets, odd);
+    if (way.last_round(split)) return;
+    way.round += split.round_sets;
+    odd = !odd;
+    __syncthreads();
   }
 }
 
 template <typename T, typename Shape>
-void launch_shape(const SkinnyProblem& p, const SkinnyLaunch& launch) {
-  const int sets = (p.row_blocks + Shape::kBlocks - 1) / Shape::kBlocks;
-  const int grid = std::min(Shape::kResident * launch.device.multiProcessorCount, sets);
-  const int per_block = (sets + grid - 1) / grid;
-  const int bytes_per_set = kWarps * p.m * Shape::kRows * static_cast<int>(sizeof(float));
-  constexpr int kMeetingBytes = 32 << 10;
-  const int meeting_sets = std::clamp(kMeetingBytes / bytes_per_set, 1, per_block);
-  const int bytes = kWarps * kRingStages<T, Shape> * static_cast<int>(sizeof(RingStage<T, Shape>)) +
-                    meeting_sets * bytes_per_set;
+void launch_split(const SkinnyProblem& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
+  const int bytes = shared_bytes<T, Shape>(p, split);
   allow_shared_memory<skinny_kernel<T, Shape>>(bytes);
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2]{};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim.x = 1u << split.log_cluster;
+  attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
   cudaLaunchConfig_t config{};
-  config.gridDim = static_cast<unsigned>(grid);
-  config.blockDim = kThreads;
+  config.gridDim = static_cast<unsigned>(split.clusters << split.log_cluster);
+  config.blockDim = Shape::kThreads;
   config.dynamicSmemBytes = static_cast<size_t>(bytes);
   config.stream = launch.stream;
-  config.attrs = &attribute;
-  config.numAttrs = launch.device.major >= 9 ? 1 : 0;
-  check(cudaLaunchKernelEx(&config, skinny_kernel<T, Shape>, p, sets, meeting_sets), "matmul");
+  config.attrs = attributes;
+  config.numAttrs = launch.device.major < 9 ? 0 : split.log_cluster == 0 ? 1 : 2;
+  check(cudaLaunchKernelEx(&config, skinny_kernel<T, Shape>, p, split), "matmul");
+}
+
+// A warp has at most as many tiles as its ring, and a multiprocessor has room for the block of the next
+// kernel, whose weights come in meanwhile.
+template <int kTokens>
+using OnePassShape = std::conditional_t<kTokens == 1, SkinnyShape<1, 1, 16, 4, 4, 2, true>,
+                                        SkinnyShape<2, 2, 8, 4, 2, 2, true>>;
+// A block has the whole multiprocessor, and as much as possible on its way.
+template <int kTokens>
+using StreamShape = std::conditional_t<kTokens == 1, SkinnyShape<2, 1, 16, 3, 2, 1, false>,
+                                       SkinnyShape<2, 2, 12, 3, 3, 1, false>>;
+
+template <typename T, int kTokens>
+void launch_tokens(const SkinnyProblem& p, const SkinnyLaunch& launch) {
+  using OnePass = OnePassShape<kTokens>;
+  const SkinnySplit split = one_pass_split<T, OnePass>(p, launch);
+  if (split.clusters > 0) return launch_split<T, OnePass>(p, split, launch);
+  using Stream = StreamShape<kTokens>;
+  launch_split<T, Stream>(p, stream_split<T, Stream>(p, launch, runs_in_clusters<skinny_kernel<T, Stream>>()), launch);
 }
 
 // One row of A per column of a fragment: up to 8 rows take one fragment, up to 16 two.
 template <typename T>
 void launch_tiles(const SkinnyProblem& p, const SkinnyLaunch& launch) {
-  if (p.m <= 8) {
-    launch_shape<T, SkinnyShape<1, 1, 4, 2>>(p, launch);
-  } else {
-    launch_shape<T, SkinnyShape<2, 2, 3, 1>>(p, launch);
-  }
+  return p.m <= 8 ? launch_tokens<T, 1>(p, launch) : launch_tokens<T, 2>(p, launch);
 }
 
 }  // namespace qutlass::cuda

@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kThreads) scales_kernel(TileJob job) {
   if (format.zero_points) {
     const int zero = inside ? load_zero_point(job.q, row / group_rows(job.q), col / group_cols(job.q)) : 0;
     auto* zeros = reinterpret_cast<uint16_t*>(block + 8 * format.lane_scale_bytes());
-    zeros[at] = f32_to_bf16(static_cast<float>(128 + zero));
+    zeros[at] = f32_to_bf16(static_cast<float>(-zero) * kIntegerUnit);
   }
 }
 
@@ -86,6 +86,7 @@ __device__ uint32_t tile_code(const TileJob& job, int64_t row, int64_t col) {
   const uint32_t magnitude = code & 0x7Fu;
   switch (job.q.format.element) {
     case QUTLASS_INT4: return code ^ 8u;
+    case QUTLASS_INT8: return code ^ 0x80u;
     case QUTLASS_E2M1:
       return job.format.scale == TileScale::kE4M3 && inside && scale_of(job.q, row, col) < 0 ? code ^ 8u
                                                                                              : code;

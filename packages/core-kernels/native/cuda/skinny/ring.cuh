@@ -1,0 +1,127 @@
+// A warp's part of the weights, copied to shared memory several tiles ahead.
+#pragma once
+
+#include <algorithm>
+
+#include "cuda/atoms/async_copy.cuh"
+#include "cuda/skinny/expand.cuh"
+#include "cuda/skinny/way.cuh"
+
+namespace qutlass::cuda {
+
+// The format as constants.
+template <TileCode kCode_, TileScale kScale_, int kGroups_, bool kZeroPoints_>
+struct Tiles {
+  static constexpr TileFormat kFormat{kCode_, kScale_, kGroups_, kZeroPoints_};
+  static constexpr TileCode kCode = kCode_;
+  static constexpr TileScale kScale = kScale_;
+  static constexpr int kGroups = kGroups_;
+  static constexpr bool kZeroPoints = kZeroPoints_;
+  static constexpr bool kBy16 = kCode == TileCode::kE2M1By16;
+  static constexpr int kCols = tile_cols(kCode);
+  static constexpr int kSteps = kStepsPerUnit<kCode>;
+  static constexpr int kScaleBytes = kFormat.lane_scale_bytes();
+  static constexpr int kZeroBytes = kFormat.lane_zero_bytes();
+  static constexpr int kTileScaleBytes = kFormat.tile_scale_bytes();
+  // Scales of groups go with sums.
+  static constexpr bool kScaledSums = kScale != TileScale::kNone && !kBy16;
+};
+
+// One stage of a warp's ring. A lane reads the codes that it copied; scales are for the whole warp.
+template <typename T, typename Shape>
+struct RingStage {
+  alignas(16) uint4 codes[Shape::kBlocks][2][32];
+  alignas(16) uint8_t scales[Shape::kBlocks][T::kTileScaleBytes ? T::kTileScaleBytes : 16];
+
+  // Scales of a tile are copied 16 bytes by a lane, those of the row blocks by other lanes where they suffice.
+  static constexpr int kScaleLanes = T::kTileScaleBytes / 16;
+  static constexpr int kAtOnce = kScaleLanes * Shape::kBlocks <= 32 ? Shape::kBlocks : 1;
+  static_assert(T::kTileScaleBytes % 16 == 0 && kScaleLanes <= 32);
+
+  // codes, scales: what this lane copies of the first row block; apart: tiles from one to the next.
+  __device__ void fetch(const uint8_t* from_codes, const uint8_t* from_scales, int64_t apart) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int r = 0; r < Shape::kBlocks; ++r) {
+      copy_async<16>(&codes[r][0][lane], from_codes + r * apart * kTileBytes);
+      copy_async<16>(&codes[r][1][lane], from_codes + r * apart * kTileBytes + kTileBytes / 2);
+    }
+    if constexpr (kScaleLanes > 0) {
+      if (lane >= kScaleLanes * kAtOnce) return;
+#pragma unroll
+      for (int r = 0; r < Shape::kBlocks; r += kAtOnce) {
+        copy_async<16>(scales[r] + lane * 16, from_scales + r * apart * T::kTileScaleBytes);
+      }
+    }
+  }
+  // Where a lane's part of the scales is, from those of a tile.
+  __device__ static int64_t scale_offset(int64_t apart) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    constexpr int kLanes = std::max(kScaleLanes, 1);
+    return lane / kLanes * apart * T::kTileScaleBytes + lane % kLanes * 16;
+  }
+
+  // What a lane reads: scales of its rows, or of its 16 columns, and zero points.
+  __device__ const uint8_t* lane_scales(int r) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    return scales[r] + (T::kBy16 ? lane : lane / 4) * T::kScaleBytes;
+  }
+  __device__ const uint8_t* lane_zeros(int r) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    return scales[r] + 8 * T::kScaleBytes + lane / 4 * T::kZeroBytes;
+  }
+};
+
+// Fills the ring ahead of the products.
+template <typename T, typename Shape>
+class Feed {
+ public:
+  __device__ Feed(const SkinnyProblem& p, const SkinnySplit& split, const Share<Shape>& share, const Way<Shape>& way)
+      : p_(p), split_(split), share_(share), way_(way) {
+    turn();
+  }
+
+  // The next tile, if there is one.
+  __device__ void fetch_into(RingStage<T, Shape>& stage) {
+    if (tiles_ == 0) return;
+    stage.fetch(codes_, scales_, p_.tiles);
+    codes_ += kTileBytes;
+    scales_ += T::kTileScaleBytes;
+    if (--tiles_ == 0) turn();
+  }
+
+ private:
+  // To the next piece with tiles.
+  __device__ void turn() {
+    while (tiles_ == 0) {
+      if (way_.left() == 0 && !open_next()) return;
+      if (way_.left() == 0) continue;
+      const auto piece = way_.next(split_, share_);
+      tiles_ = piece.tiles;
+      const int64_t at = static_cast<int64_t>(way_.round + piece.set) * Shape::kBlocks * p_.tiles +
+                         share_.first_tile + way_.chunk * split_.chunk_tiles + piece.tile;
+      codes_ = p_.codes + at * kTileBytes + threadIdx.x % 32 * 16;
+      scales_ = p_.scales + at * T::kTileScaleBytes + RingStage<T, Shape>::scale_offset(p_.tiles);
+    }
+  }
+  __device__ bool open_next() {
+    if constexpr (Shape::kOnePass) return false;
+    if (++way_.chunk == split_.chunks) {
+      if (way_.last_round(split_)) return false;
+      way_.chunk = 0;
+      way_.round += split_.round_sets;
+    }
+    way_.open(split_);
+    return true;
+  }
+
+  const SkinnyProblem& p_;
+  const SkinnySplit& split_;
+  const Share<Shape>& share_;
+  Way<Shape> way_;
+  int tiles_ = 0;
+  const uint8_t* codes_ = nullptr;
+  const uint8_t* scales_ = nullptr;
+};
+
+}  // namespace qutlass::cuda
