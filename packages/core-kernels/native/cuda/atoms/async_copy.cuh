@@ -29,7 +29,8 @@ __device__ inline void copy_async(void* shared, const void* global) {
 // Copies 16 bytes, or writes zeros and reads nothing.
 __device__ inline void copy_async_or_zero(void* shared, const void* global, bool copies) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(copies ? 16 : 0)
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global),
+               "r"(copies ? 16 : 0)
                : "memory");
 }
 
@@ -42,7 +43,7 @@ __device__ inline void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kNewest) : "memory");
 }
 
-// The same, but for a number that is not known before; as few as kNewest stand for more.
+// The same for a number of groups that the compiler does not know, at most kNewest.
 template <int kNewest>
 __device__ inline void wait_for_copies_but(int newest) {
   if constexpr (kNewest > 0) {

@@ -7,79 +7,63 @@
 
 namespace qutlass::cuda {
 
-// Chunks of A in shared memory, all of them or by turns.
+// In one pass, A in shared memory; else in global memory, each warp with its own part of it.
 template <typename T, typename Shape>
 class Activations {
  public:
-  // Eight rows that lanes read together are in different banks: their part of a row is 64 bytes, or 16 of each
-  // 32.
-  __host__ __device__ static constexpr int row_bytes(int tiles) {
-    return tiles * T::kCols * 2 + (tile_run(T::kCode) == 16 ? 16 : 64);
-  }
-  __host__ __device__ static constexpr int bytes(const SkinnySplit& split, int m) {
-    return split.buffers * m * row_bytes(split.chunk_tiles);
+  // Rows that lanes read together are in different banks; runs of 16 columns still meet in pairs, but a
+  // distance that kept them apart would tear the 32-byte sectors in which copies come.
+  __host__ __device__ static constexpr int row_bytes(int tiles) { return tiles * T::kCols * 2 + 64; }
+  __host__ __device__ static constexpr int bytes(int m, int tiles) {
+    return Shape::kOnePass ? m * row_bytes(tiles) : 0;
   }
 
-  // Before the kernel waits, so that requests take little to make.
-  __device__ Activations(const SkinnyProblem& p, const SkinnySplit& split, const Share<Shape>& share,
-                         uint8_t* shared)
-      : p_(p), split_(split), share_(share), shared_(shared) {
-    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-    // Warps for a row: a power of two, if there are more warps than rows.
-    const int log_parts = max(kLogWarps - (32 - __clz(p.m - 1)), 0);
-    row_ = warp >> log_parts;
-    rows_ = Shape::kWarps >> log_parts;
-    col_ = ((warp & ((1 << log_parts) - 1)) * 32 + lane) * 8;
-    cols_ = 256 << log_parts;
-  }
-
-  // All threads: copies for the next group. Columns of the last tile that A does not have are zeros. Blocks ask
-  // for the same columns at the same time, which the second-level cache answers faster than different ones.
-  __device__ void request(int buffer, int chunk) const {
-    const int first_tile = chunk * split_.chunk_tiles;
-    const int first = (share_.first_tile + first_tile) * T::kCols;
-    const int end = min(split_.chunk_tiles, share_.tiles - first_tile) * T::kCols;
-    for (int row = row_; row < p_.m; row += rows_) {
-      uint8_t* to = shared_ + (buffer * p_.m + row) * row_bytes(split_.chunk_tiles);
-      const uint8_t* from = p_.a + (static_cast<int64_t>(row) * p_.k + first) * 2;
-      for (int col = col_; col < end; col += cols_) {
-        const bool inside = first + col < p_.k;
-        copy_async_or_zero(to + col * 2, inside ? from + col * 2 : from, inside);
-      }
-    }
-  }
-
-  // The rows that a lane reads, from its first column of the chunk on. Columns of the operand beyond the rows
-  // of A repeat the last; what comes out of them is not stored.
-  struct Rows {
-    const uint8_t* row[Shape::kTokens];
-  };
-  __device__ Rows rows(int buffer) const {
+  // Before the kernel waits: what a request needs is worked out when time does not matter.
+  __device__ Activations(const SkinnyProblem& p, uint8_t* shared) : p_(p), shared_(shared) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    Rows rows;
 #pragma unroll
     for (int n = 0; n < Shape::kTokens; ++n) {
-      const int row = min(n * 8 + lane / 4, p_.m - 1);
-      rows.row[n] = shared_ + (buffer * p_.m + row) * row_bytes(split_.chunk_tiles) +
-                    lane % 4 * tile_run(T::kCode) * 2;
+      // Columns of the operand beyond the rows of A repeat the last; what comes out of them is not stored.
+      const int row = min(n * 8 + lane / 4, p.m - 1);
+      rows_[n] =
+          (Shape::kOnePass ? shared + row * row_bytes(p.tiles) : p.a + static_cast<int64_t>(row) * p.k * 2) +
+          lane % 4 * tile_run(T::kCode) * 2;
     }
-    return rows;
   }
 
-  // Two steps, from `step` on, for 8 rows of A.
-  __device__ static uint4 load(const Rows& rows, int n, int tile, int unit, int step) {
+  // All threads: the copies of a group. Columns of the last tile that A does not have are zeros.
+  __device__ void request() const {
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+    // Warps for a row: a power of two.
+    constexpr int kLogWarps = std::bit_width(static_cast<unsigned>(Shape::kWarps)) - 1;
+    const int log_parts = kLogWarps - (32 - __clz(p_.m - 1)), row = warp >> log_parts;
+    if (row >= p_.m) return;
+    uint8_t* to = shared_ + row * row_bytes(p_.tiles);
+    const uint8_t* from = p_.a + static_cast<int64_t>(row) * p_.k * 2;
+    for (int col = ((warp & ((1 << log_parts) - 1)) * 32 + lane) * 8; col < p_.tiles * T::kCols;
+         col += 256 << log_parts) {
+      copy_async_or_zero(to + col * 2, from + (col < p_.k ? col * 2 : 0), col < p_.k);
+    }
+  }
+
+  // Whether A has all columns of a tile; in shared memory it does.
+  __device__ bool whole(int tile) const { return Shape::kOnePass || (tile + 1) * T::kCols <= p_.k; }
+
+  // Two steps of a unit, from `step` on, for 8 rows of A.
+  template <bool kWhole>
+  __device__ uint4 load(int n, int tile, int unit, int step) const {
     const int col = tile * T::kCols + tile_column(T::kCode, unit, 0, step, 0, 0);
-    return *reinterpret_cast<const uint4*>(rows.row[n] + col * 2);
+    if constexpr (!kWhole) {
+      // Eight columns are inside of A or outside.
+      if (col + static_cast<int>(threadIdx.x) % 4 * tile_run(T::kCode) >= p_.k) return uint4{};
+    }
+    return *reinterpret_cast<const uint4*>(rows_[n] + col * 2);
   }
 
  private:
-  static constexpr int kLogWarps = std::bit_width(static_cast<unsigned>(Shape::kWarps)) - 1;
-
   const SkinnyProblem& p_;
-  const SkinnySplit& split_;
-  const Share<Shape>& share_;
   uint8_t* shared_;
-  int row_, rows_, col_, cols_;  // of this lane: where it begins, and how far apart its parts are
+  const uint8_t* rows_[Shape::kTokens];  // from the first column of the lane on
 };
 
 }  // namespace qutlass::cuda

@@ -26,8 +26,8 @@ inline constexpr int kStepsPerUnit = is_wide(kCode) ? 2 : 4;
 template <TileCode kCode>
 inline constexpr int kWordsPerStep = is_wide(kCode) ? 2 : 1;
 
-// The low eight bits of a bf16 without others are an integer times 2^-133, subnormal or not. So a mask and one
-// multiplication make integers, in a unit that 2^127 can reach.
+// The low eight bits of a bf16 without others are an integer times 2^-133, subnormal or not. So a mask and
+// one multiplication make integers, in a unit that 2^127 can reach.
 inline constexpr float kIntegerUnit = 0x1p-6f;
 inline constexpr uint32_t kIntegerFactor = 0x7F007F00u;    // 2^127
 inline constexpr uint32_t kInteger16Factor = 0x7D007D00u;  // 2^123, for those that are 16 times as large
@@ -102,7 +102,7 @@ __device__ inline RowParts expand_scales_by_16(uint32_t pair) {
 }
 
 template <TileCode kCode>
-inline constexpr float kSumFactor = kCode == TileCode::kE2M1By16                               ? 256
+inline constexpr float kSumFactor = kCode == TileCode::kE2M1By16                           ? 256
                                     : kCode == TileCode::kInt4 || kCode == TileCode::kInt8 ? 1 / kIntegerUnit
                                                                                            : 1;
 

@@ -23,6 +23,8 @@ struct Tiles {
   static constexpr int kScaleBytes = kFormat.lane_scale_bytes();
   static constexpr int kZeroBytes = kFormat.lane_zero_bytes();
   static constexpr int kTileScaleBytes = kFormat.tile_scale_bytes();
+  // Scales and zero points leave registers for more.
+  static constexpr bool kFewParts = kGroups == 1 && !kZeroPoints;
   // Scales of groups go with sums.
   static constexpr bool kScaledSums = kScale != TileScale::kNone && !kBy16;
 };
@@ -33,7 +35,8 @@ struct RingStage {
   alignas(16) uint4 codes[Shape::kBlocks][2][32];
   alignas(16) uint8_t scales[Shape::kBlocks][T::kTileScaleBytes ? T::kTileScaleBytes : 16];
 
-  // Scales of a tile are copied 16 bytes by a lane, those of the row blocks by other lanes where they suffice.
+  // Scales of a tile are copied 16 bytes by a lane, those of the row blocks by other lanes where they
+  // suffice.
   static constexpr int kScaleLanes = T::kTileScaleBytes / 16;
   static constexpr int kAtOnce = kScaleLanes * Shape::kBlocks <= 32 ? Shape::kBlocks : 1;
   static_assert(T::kTileScaleBytes % 16 == 0 && kScaleLanes <= 32);
@@ -76,8 +79,8 @@ struct RingStage {
 template <typename T, typename Shape>
 class Feed {
  public:
-  __device__ Feed(const SkinnyProblem& p, const SkinnySplit& split, const Share<Shape>& share, const Way<Shape>& way)
-      : p_(p), split_(split), share_(share), way_(way) {
+  __device__ Feed(const SkinnyProblem& p, const SkinnySplit& split, const Way<Shape>& way)
+      : p_(p), split_(split), way_(way) {
     turn();
   }
 
@@ -91,33 +94,21 @@ class Feed {
   }
 
  private:
-  // To the next piece with tiles.
+  // To the next piece.
   __device__ void turn() {
-    while (tiles_ == 0) {
-      if (way_.left() == 0 && !open_next()) return;
-      if (way_.left() == 0) continue;
-      const auto piece = way_.next(split_, share_);
-      tiles_ = piece.tiles;
-      const int64_t at = static_cast<int64_t>(way_.round + piece.set) * Shape::kBlocks * p_.tiles +
-                         share_.first_tile + way_.chunk * split_.chunk_tiles + piece.tile;
-      codes_ = p_.codes + at * kTileBytes + threadIdx.x % 32 * 16;
-      scales_ = p_.scales + at * T::kTileScaleBytes + RingStage<T, Shape>::scale_offset(p_.tiles);
+    while (way_.left() == 0) {
+      if (way_.last_round(split_)) return;
+      way_.to_next_round(split_);
     }
-  }
-  __device__ bool open_next() {
-    if constexpr (Shape::kOnePass) return false;
-    if (++way_.chunk == split_.chunks) {
-      if (way_.last_round(split_)) return false;
-      way_.chunk = 0;
-      way_.round += split_.round_sets;
-    }
-    way_.open(split_);
-    return true;
+    const auto piece = way_.next(p_);
+    tiles_ = piece.tiles;
+    const int64_t at = static_cast<int64_t>(way_.round + piece.set) * Shape::kBlocks * p_.tiles + piece.tile;
+    codes_ = p_.codes + at * kTileBytes + threadIdx.x % 32 * 16;
+    scales_ = p_.scales + at * T::kTileScaleBytes + RingStage<T, Shape>::scale_offset(p_.tiles);
   }
 
   const SkinnyProblem& p_;
   const SkinnySplit& split_;
-  const Share<Shape>& share_;
   Way<Shape> way_;
   int tiles_ = 0;
   const uint8_t* codes_ = nullptr;

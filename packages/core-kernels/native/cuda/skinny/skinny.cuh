@@ -1,18 +1,19 @@
 // D = A B^T for few rows of A: a stream of weights that passes tensor cores on its way.
 //
-// Weights are the 16-row operand of mma.m16n8k16 and rows of A its 8 columns. Clusters of blocks own row
-// blocks of B, their blocks share K, so that the columns of A that a block multiplies fit into its shared
-// memory. Its warps take equal stretches of its tiles. A lane copies the 16 bytes that it will multiply into
-// a ring in shared memory of its own, several tiles ahead: enough bytes are in flight without registers for
+// Weights are the 16-row operand of mma.m16n8k16 and rows of A its 8 columns. A block owns row blocks of B,
+// and its warps have equal stretches of their tiles. A lane copies the 16 bytes that it will multiply into a
+// ring in shared memory of its own, several tiles ahead: enough bytes are in flight without registers for
 // them, and no warp waits for another. The ring fills before the kernel waits for the one before it, since
-// weights do not depend on it. At the end of a few row blocks the sums of warps and blocks meet.
+// weights do not depend on it. At the end of a few row blocks the sums of the warps meet in shared memory.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/atoms/mma.cuh"
-#include "cuda/skinny/split.cuh"
+#include "cuda/skinny/activations.cuh"
+#include "cuda/skinny/meeting.cuh"
 #include "shared_memory.h"
 
 namespace qutlass::cuda {
@@ -32,15 +33,13 @@ __device__ inline float tile_scale(const uint8_t* scales, int i) {
 
 // Adds the products of a tile of each row block. Matrix instructions add up a group, or a unit of a larger
 // one, and float32 additions the rest: short chains, and sums that are rounded, not cut off.
-template <typename T, typename Shape>
+template <bool kWhole, typename T, typename Shape>
 __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
-                                     const typename Activations<T, Shape>::Rows& rows, int tile,
-                                     Sums<Shape>& sums) {
+                                     const Activations<T, Shape>& activations, int tile, Sums<Shape>& sums) {
   constexpr int kGroups = T::kScaledSums && T::kGroups > 2 ? T::kGroups / 2 : 1;  // of a unit
   constexpr int kGroupSteps = T::kSteps / kGroups;
-  // Units whose chains go side by side, where registers suffice.
-  constexpr bool kManyParts = T::kZeroPoints && T::kGroups == 4 && Shape::kBlocks == 1;
-  constexpr int kUnits = Shape::kTokens == 1 && !kManyParts ? 2 : 1;
+  // Units whose chains go side by side.
+  constexpr int kUnits = Shape::kTokens == 1 ? 2 : 1;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
   for (int first = 0; first < 2; first += kUnits) {
@@ -51,7 +50,7 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
       for (int n = 0; n < Shape::kTokens; ++n) {
 #pragma unroll
         for (int step = 0; step < T::kSteps; step += 2) {
-          const uint4 part = Activations<T, Shape>::load(rows, n, tile, first + u, step);
+          const uint4 part = activations.template load<kWhole>(n, tile, first + u, step);
           a[u][n][step][0] = part.x, a[u][n][step][1] = part.y;
           a[u][n][step + 1][0] = part.z, a[u][n][step + 1][1] = part.w;
         }
@@ -72,7 +71,9 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
       }
 #pragma unroll
       for (int group = 0; group < kGroups; ++group) {
-        const auto scale_of = [&](int u) { return ((first + u) * kGroups + group) * T::kGroups / (2 * kGroups); };
+        const auto scale_of = [&](int u) {
+          return ((first + u) * kGroups + group) * T::kGroups / (2 * kGroups);
+        };
         float products[kUnits][Shape::kTokens][4] = {};
         if constexpr (T::kZeroPoints) {
 #pragma unroll
@@ -120,142 +121,145 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   using Stage = RingStage<T, Shape>;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int stages = Shape::kOnePass ? Shape::kStages : split.stages;
-  const int chunks = Shape::kOnePass ? 1 : split.chunks, buffers = Shape::kOnePass ? 1 : split.buffers;
   Stage* const ring = reinterpret_cast<Stage*>(shared + Way<Shape>::kBytes) + warp * stages;
   uint8_t* const of_a = shared + Way<Shape>::kBytes + Shape::kWarps * stages * sizeof(Stage);
+  const int block = static_cast<int>(blockIdx.x);
+  const int first_set = static_cast<int>(static_cast<int64_t>(split.sets) * block / split.blocks);
+  const int end_set = static_cast<int>(static_cast<int64_t>(split.sets) * (block + 1) / split.blocks);
 
-  const Share<Shape> share(p, split);
-  Way<Shape> way(split, share, shared);
-  Feed<T, Shape> feed(p, split, share, way);
-  const Meeting<Shape> meeting(p, split, share, of_a + Activations<T, Shape>::bytes(split, p.m));
-  const auto fill = [&](int first, int end) {
-    for (int i = first; i < min(end, stages); ++i) {
-      feed.fetch_into(ring[i]);
-      end_copy_group();
-    }
-  };
-  fill(0, Shape::kEarly);
-  const Activations<T, Shape> activations(p, split, share, of_a);
-  const bool clustered = log_cluster<Shape>(split) > 0;
-  if (clustered) arrive_at_cluster();
-  launch_dependents();
-  wait_for_dependency();
-  for (int i = 0; i < buffers; ++i) {
-    activations.request(i, i);
+  Way<Shape> way(p, split, first_set, end_set, shared);
+  Feed<T, Shape> feed(p, split, way);
+  const Meeting<Shape> meeting(p, split, first_set, end_set,
+                               of_a + Activations<T, Shape>::bytes(p.m, p.tiles));
+  for (int i = 0; i < stages; ++i) {
+    feed.fetch_into(ring[i]);
     end_copy_group();
   }
-  fill(Shape::kEarly, Shape::kStages);
+  const Activations<T, Shape> activations(p, of_a);
+  launch_dependents();
+  wait_for_dependency();
+  if constexpr (Shape::kOnePass) {
+    activations.request();
+    end_copy_group();
+  }
   if (threadIdx.x == Shape::kThreads - 1) meeting.set_factor(p.epilogue.factor() * kSumFactor<T::kCode>);
-  // Blocks of the cluster have started.
-  if (clustered) wait_for_cluster();
+  if constexpr (Shape::kOnePass) {
+    wait_for_copies<0>();
+    __syncthreads();
+  } else {
+    // Row factors are in the first group, also of warps that have no tile to wait for.
+    wait_for_copies_but<Shape::kStages - 1>(stages - 1);
+  }
 
-  // Chunks that do not all have a buffer take turns.
-  const bool turns = chunks > buffers;
   Stage* stage = ring;
-  bool odd = false;
-  int buffer = 0, arrived = 0;
-  int newer = 0;  // groups of copies, at least, than the one with the next chunk
   for (;;) {
     const int sets = way.sets(split);
     meeting.open(sets);
-    Sums<Shape> sums;
-    for (way.chunk = 0; way.chunk < chunks; ++way.chunk) {
-      if (turns || arrived < chunks) {
-        if (arrived == 0) {
-          wait_for_copies_but<Shape::kStages - 1>(buffers - 1 + max(stages - Shape::kEarly, 0));
-        } else {
-          wait_for_copies_but<Shape::kStages - 1>(newer);
-        }
-        __syncthreads();
-        // The chunk before this one has left its buffer. Its successor's copies go with the next group.
-        const int next = way.chunk + buffers - 1;
-        if (turns && arrived > 0 && (next < chunks || !way.last_round(split))) {
-          activations.request(buffer == 0 ? buffers - 1 : buffer - 1, next < chunks ? next : next - chunks);
-        }
-        ++arrived;
-      }
-      const auto rows = activations.rows(buffer);
-      way.open(split);
-      // Sums of one set stay in registers, those of several go to their slots.
-      const bool one_set = way.one_set(split), last_chunk = way.chunk + 1 == chunks;
-      newer = -1;
-      while (way.left() > 0) {
-        const auto piece = way.next(split, share);
-        newer += piece.tiles;
-        for (int tile = piece.tile; tile < piece.tile + piece.tiles; ++tile) {
+    while (way.left() > 0) {
+      const auto piece = way.next(p);
+      Sums<Shape> sums;
+      for (int tile = piece.tile; tile < piece.tile + piece.tiles; ++tile) {
+        if constexpr (!Shape::kOnePass) {
           wait_for_copies_but<Shape::kStages - 1>(stages - 1);
           __syncwarp();
-          multiply_tile<T, Shape>(*stage, rows, tile, sums);
-          if constexpr (!Shape::kOnePass) {
-            __syncwarp();
-            feed.fetch_into(*stage);
-          }
+        }
+        if (activations.whole(tile)) {
+          multiply_tile<true>(*stage, activations, tile, sums);
+        } else {
+          multiply_tile<false>(*stage, activations, tile, sums);
+        }
+        if constexpr (!Shape::kOnePass) {
+          __syncwarp();
+          feed.fetch_into(*stage);
           end_copy_group();
-          stage = stage == ring + stages - 1 ? ring : stage + 1;
         }
-        if (!one_set || last_chunk) {
-          meeting.store(warp + piece.set, sums, !one_set && way.chunk > 0);
-          sums = {};
-        }
+        stage = stage == ring + stages - 1 ? ring : stage + 1;
       }
-      if (newer < 0) {
-        end_copy_group();
-        newer = 0;
-      }
-      if (++buffer == buffers) buffer = 0;
+      meeting.store(warp + piece.set, sums);
     }
+    const bool last = way.last_round(split);
     __syncthreads();
-    meeting.finish(way.round, sets, odd);
-    if (way.last_round(split)) return;
-    way.round += split.round_sets;
-    odd = !odd;
+    meeting.finish(way.round, sets);
+    if (last) return;
+    way.to_next_round(split);
     __syncthreads();
   }
+}
+
+template <typename T, typename Shape>
+int shared_bytes(const SkinnyProblem& p, const SkinnySplit& split) {
+  const int ring = Shape::kWarps * split.stages * static_cast<int>(sizeof(RingStage<T, Shape>));
+  return Way<Shape>::kBytes + ring + Activations<T, Shape>::bytes(p.m, p.tiles) +
+         Meeting<Shape>::bytes(split, p.m);
+}
+
+// A block for a multiprocessor, or more with at most kMaxBlockSets sets; the longest rounds and the most
+// stages that there is shared memory for.
+inline constexpr int kMaxBlockSets = 64;
+template <typename T, typename Shape>
+SkinnySplit split_for(const SkinnyProblem& p, const SkinnyLaunch& launch) {
+  const auto divide_up = [](int a, int b) { return (a + b - 1) / b; };
+  const int limit = static_cast<int>(launch.device.sharedMemPerBlockOptin);
+  SkinnySplit split{};
+  split.sets = divide_up(p.row_blocks, Shape::kBlocks);
+  split.blocks =
+      std::max(std::min(launch.device.multiProcessorCount, split.sets), divide_up(split.sets, kMaxBlockSets));
+  split.block_sets = divide_up(split.sets, split.blocks);
+  split.stages = Shape::kStages;
+  for (int rounds = 1; rounds <= split.block_sets; ++rounds) {
+    split.round_sets = divide_up(split.block_sets, rounds);
+    if (Meeting<Shape>::bytes(split, p.m) <= limit / 2) break;
+  }
+  while (split.stages > 1 && shared_bytes<T, Shape>(p, split) > limit) --split.stages;
+  return split;
 }
 
 template <typename T, typename Shape>
 void launch_split(const SkinnyProblem& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
   const int bytes = shared_bytes<T, Shape>(p, split);
   allow_shared_memory<skinny_kernel<T, Shape>>(bytes);
-  cudaLaunchAttribute attributes[2]{};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim.x = 1u << split.log_cluster;
-  attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
-  config.gridDim = static_cast<unsigned>(split.clusters << split.log_cluster);
+  config.gridDim = static_cast<unsigned>(split.blocks);
   config.blockDim = Shape::kThreads;
   config.dynamicSmemBytes = static_cast<size_t>(bytes);
   config.stream = launch.stream;
-  config.attrs = attributes;
-  config.numAttrs = launch.device.major < 9 ? 0 : split.log_cluster == 0 ? 1 : 2;
+  config.attrs = &attribute;
+  config.numAttrs = launch.device.major >= 9 ? 1 : 0;
   check(cudaLaunchKernelEx(&config, skinny_kernel<T, Shape>, p, split), "matmul");
 }
 
-// A warp has at most as many tiles as its ring, and a multiprocessor has room for the block of the next
-// kernel, whose weights come in meanwhile.
-template <int kTokens>
-using OnePassShape = std::conditional_t<kTokens == 1, SkinnyShape<1, 1, 16, 4, 4, 2, true>,
-                                        SkinnyShape<2, 2, 8, 4, 2, 2, true>>;
-// A block has the whole multiprocessor, and as much as possible on its way.
-template <int kTokens>
-using StreamShape = std::conditional_t<kTokens == 1, SkinnyShape<2, 1, 16, 3, 2, 1, false>,
-                                       SkinnyShape<2, 2, 12, 3, 3, 1, false>>;
-
+// Few weights, where latency is all: half of a multiprocessor is left for the block of the next kernel, whose
+// weights come in meanwhile. 16 warps have 64 registers each; where scales and zero points take more, 12.
+template <typename T>
+using OnePassShape =
+    std::conditional_t<T::kFewParts, SkinnyShape<true, 1, 1, 16, 4, 2>, SkinnyShape<true, 1, 1, 12, 6, 2>>;
+// Many, where bytes on their way are: a block has the whole multiprocessor. Each fragment of A is used twice.
 template <typename T, int kTokens>
-void launch_tokens(const SkinnyProblem& p, const SkinnyLaunch& launch) {
-  using OnePass = OnePassShape<kTokens>;
-  const SkinnySplit split = one_pass_split<T, OnePass>(p, launch);
-  if (split.clusters > 0) return launch_split<T, OnePass>(p, split, launch);
-  using Stream = StreamShape<kTokens>;
-  launch_split<T, Stream>(p, stream_split<T, Stream>(p, launch, runs_in_clusters<skinny_kernel<T, Stream>>()), launch);
+using StreamShape = SkinnyShape<false, 2, kTokens, T::kFewParts || kTokens == 1 ? 16 : 12, 3, 1>;
+
+template <typename T>
+bool takes_one_pass(const SkinnyProblem& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
+  using Shape = OnePassShape<T>;
+  return split.round_sets == split.block_sets && split.stages == Shape::kStages &&
+         int64_t{split.block_sets} * p.tiles <= Shape::kWarps * Shape::kStages &&
+         shared_bytes<T, Shape>(p, split) <= static_cast<int>(launch.device.sharedMemPerBlockOptin);
 }
 
 // One row of A per column of a fragment: up to 8 rows take one fragment, up to 16 two.
 template <typename T>
 void launch_tiles(const SkinnyProblem& p, const SkinnyLaunch& launch) {
-  return p.m <= 8 ? launch_tokens<T, 1>(p, launch) : launch_tokens<T, 2>(p, launch);
+  using OnePass = OnePassShape<T>;
+  if (p.m > 8) {
+    using Stream = StreamShape<T, 2>;
+    return launch_split<T, Stream>(p, split_for<T, Stream>(p, launch), launch);
+  }
+  const SkinnySplit split = split_for<T, OnePass>(p, launch);
+  if (takes_one_pass<T>(p, split, launch)) return launch_split<T, OnePass>(p, split, launch);
+  using Stream = StreamShape<T, 1>;
+  launch_split<T, Stream>(p, split_for<T, Stream>(p, launch), launch);
 }
 
 }  // namespace qutlass::cuda

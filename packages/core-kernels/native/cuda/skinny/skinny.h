@@ -21,13 +21,10 @@ struct SkinnyProblem {
   int row_blocks, tiles;
 };
 
-// How a launch divides the work. Clusters of 2^log_cluster blocks own equal parts of the sets of row blocks,
-// at most cluster_sets; their blocks share K. The sums of round_sets sets meet at once. A block's part of K
-// goes by in chunks, whose columns of A have their turn in the buffers. A warp's ring has so many stages.
+// How a launch divides the work: blocks own equal parts of the sets of row blocks, at most block_sets. The
+// sums of round_sets of them meet at once. A warp's ring has so many stages.
 struct SkinnySplit {
-  int log_cluster, clusters, stages;
-  int sets, cluster_sets, round_sets;
-  int chunk_tiles, chunks, buffers;
+  int sets, blocks, block_sets, round_sets, stages;
 };
 
 struct SkinnyLaunch {
