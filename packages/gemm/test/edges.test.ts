@@ -93,7 +93,9 @@ const WEIGHTS = [
     fp8({ granularity }),
     fp8({ granularity, element: 'e5m2' }),
   ]),
-  ...(['tensor', 'row'] as const).map((granularity) => int8({ granularity })),
+  ...(['tensor', 'row'] as const).flatMap((granularity) =>
+    [false, true].map((zeroPoint) => int8({ granularity, zeroPoint })),
+  ),
   ...(['mxfp8', 'mxfp8-e5m2', 'mxfp4', 'mxfp4-abs_max', 'nvfp4', 'nvfp4-4over6', 'nf4'] as const).map(
     formatByName,
   ),
@@ -176,4 +178,20 @@ describe('a long K', () => {
     using x = sample(new Random(5), 3, k, 'bf16');
     await checkWeight(x, b);
   });
+});
+
+/** Long rows, more rows of the weight than a block has or than meet at once; ends inside of tiles. */
+const FEW_ROWS = [
+  [8, 40, 16_448, 'int4-g32'],
+  [8, 40, 16_448, 'int8-row'],
+  [16, 40, 16_448, 'nvfp4'],
+  [16, 40, 16_384, 'int4-g128'],
+  [16, 1_000, 4_128, 'mxfp4'],
+  [16, 280_000, 32, 'int4-g32-bf16'],
+] as const;
+
+it.each(selected(FEW_ROWS, 2))('%d x %d x %d with a prepared weight in %s', async (m, n, k, name) => {
+  using a = sample(new Random(m), m, k, 'bf16');
+  using b = quantized(new Random(n), formatByName(name), [n, k], 'row');
+  await checkWeight(a, b, { seed: k });
 });

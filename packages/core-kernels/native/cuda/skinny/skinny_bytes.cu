@@ -17,7 +17,9 @@ void launch_fp8(const SkinnyProblem& p, const TileFormat& format, const SkinnyLa
 
 void launch_skinny_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch) {
   switch (format.code) {
-    case TileCode::kInt8: return launch_tiles<Tiles<TileCode::kInt8, TileScale::kNone, 1, false>>(p, launch);
+    case TileCode::kInt8:
+      return format.zero_points ? launch_tiles<Tiles<TileCode::kInt8, TileScale::kNone, 1, true>>(p, launch)
+                                : launch_tiles<Tiles<TileCode::kInt8, TileScale::kNone, 1, false>>(p, launch);
     case TileCode::kE4M3: return launch_fp8<TileCode::kE4M3>(p, format, launch);
     default: return launch_fp8<TileCode::kE5M2>(p, format, launch);
   }

@@ -73,8 +73,9 @@ __global__ void __launch_bounds__(kThreads) scales_kernel(TileJob job) {
   }
   if (format.zero_points) {
     const int zero = inside ? load_zero_point(job.q, row / group_rows(job.q), col / group_cols(job.q)) : 0;
+    const int excess = format.code == TileCode::kInt8 ? 128 : 0;
     auto* zeros = reinterpret_cast<uint16_t*>(block + 8 * format.lane_scale_bytes());
-    zeros[at] = f32_to_bf16(static_cast<float>(-zero) * kIntegerUnit);
+    zeros[at] = f32_to_bf16(static_cast<float>(-zero - excess) * kIntegerUnit);
   }
 }
 
@@ -153,9 +154,7 @@ TileFormat tile_format(const qutlass_quantized& q) {
     case QUTLASS_E2M1:
       if (f.scale_dtype == QUTLASS_F8_E8M0) return {TileCode::kE2M1, TileScale::kE8M0, 4, false};
       return {TileCode::kE2M1By16, TileScale::kE4M3, 1, false};
-    case QUTLASS_INT8:
-      if (f.zero_point) fail(QUTLASS_E_UNSUPPORTED, "q: there are no tiles for int8 with zero points");
-      return {TileCode::kInt8, TileScale::kNone, 1, false};
+    case QUTLASS_INT8: return {TileCode::kInt8, TileScale::kNone, 1, f.zero_point != 0};
     case QUTLASS_E4M3:
     case QUTLASS_E5M2: {
       const TileCode code = f.element == QUTLASS_E4M3 ? TileCode::kE4M3 : TileCode::kE5M2;
