@@ -102,11 +102,29 @@ const WEIGHTS = [
 ];
 
 it.each(selected(WEIGHTS, 3))('a prepared weight in $name under a few rows', async (format) => {
-  for (const m of [1, 8, 9, 16]) {
+  for (const m of [1, 8, 9, 16, 17, 24, 33, 48, 63, 64]) {
     const random = new Random(m);
     using a = sample(random, m, 384, 'bf16');
     using b = quantized(random, format, [72, 384], 'row');
     await checkWeight(a, b, { seed: m, outDType: 'bf16' });
+  }
+});
+
+// More sets of rows than there are multiprocessors, and more of K than blocks bring at once.
+it.each(
+  selected(
+    [
+      [64, 264, 4096],
+      [17, 40_000, 256],
+    ],
+    1,
+  ),
+)('a prepared weight under %d rows, %d x %d', async (m, n, k) => {
+  const random = new Random(n);
+  using a = sample(random, m, k, 'bf16');
+  for (const format of [int4(), formatByName('nvfp4'), fp8()]) {
+    using b = quantized(random, format, [n, k], 'row');
+    await checkWeight(a, b, { outDType: 'bf16' });
   }
 });
 

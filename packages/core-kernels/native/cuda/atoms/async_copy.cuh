@@ -34,6 +34,11 @@ __device__ inline void copy_async_or_zero(void* shared, const void* global, bool
                : "memory");
 }
 
+// Asks for the line of an address, to have it nearer later.
+__device__ inline void prefetch_l2(const void* global) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(global));
+}
+
 // The copies of a thread since the last call are a group.
 __device__ inline void end_copy_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

@@ -54,11 +54,11 @@ void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
   cuda::enqueue_matmul(stream, problem, kLaunch);
 }
 
-// peak_fraction: roughly what mma.sync reaches of the tensor cores of an H100. decode_per_clock: by counting
-// instructions, four to a code for tiles in shared memory and two in cuda.gemv, with 128 lanes to issue from.
-// A tile is the smallest that the kernel uses.
+// peak_fraction: roughly what mma.sync reaches of the tensor cores of an H100, or wgmma while its operands
+// are decoded. decode_per_clock: by counting instructions, four to a code for tiles in shared memory and two
+// in cuda.gemv, with 128 lanes to issue from. A tile is the smallest that the kernel uses.
 const Kernel kKernels[] = {
-    {{"cuda.skinny", "cuda", "sm_80", "f32", 8, 16, 128, 0, 0.27, "bf16", 64, 0.85, cuda::kSkinnyMaxM, 0},
+    {{"cuda.skinny", "cuda", "sm_80", "f32", 8, 16, 128, 0, 0.5, "bf16", 64, 0.85, cuda::kSkinnyMaxM, 0},
      [](const qutlass_matmul_problem& problem) {
        require_no_integer_pair(problem);
        cuda::require_skinny(problem);

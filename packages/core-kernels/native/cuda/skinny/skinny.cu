@@ -46,9 +46,12 @@ void enqueue_skinny(qutlass_stream& stream, const qutlass_matmul_problem& proble
            {p.a, b.tiles, b.global_scale, problem.alpha_pointer, problem.bias.data, problem.out.data},
            [&](cudaStream_t handle) {
              const SkinnyLaunch launch{handle, cuda.cuda_device().properties()};
-             if (format.code == TileCode::kInt4) return launch_skinny_int4(p, format, launch);
-             return is_wide(format.code) ? launch_skinny_bytes(p, format, launch)
-                                         : launch_skinny_e2m1(p, format, launch);
+             const bool narrow = p.m <= kNarrowMaxM;
+             const auto run = format.code == TileCode::kInt4 ? narrow ? launch_skinny_int4 : launch_wide_int4
+                              : is_wide(format.code) ? narrow ? launch_skinny_bytes : launch_wide_bytes
+                              : narrow               ? launch_skinny_e2m1
+                                                     : launch_wide_e2m1;
+             run(p, format, launch);
            });
 }
 

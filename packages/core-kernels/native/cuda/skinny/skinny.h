@@ -8,8 +8,8 @@
 
 namespace qutlass::cuda {
 
-// Rows of A that the kernels take.
-inline constexpr int kSkinnyMaxM = 16;
+// Rows of A that the kernels take: the first of them up to kNarrowMaxM.
+inline constexpr int kSkinnyMaxM = 64, kNarrowMaxM = 16;
 
 struct SkinnyProblem {
   const uint8_t* codes;
@@ -36,9 +36,12 @@ struct SkinnyLaunch {
 void require_skinny(const qutlass_matmul_problem& problem);
 void enqueue_skinny(qutlass_stream& stream, const qutlass_matmul_problem& problem);
 
-// Each for the codes of its file.
+// Each for the codes of its file, up to kNarrowMaxM rows of A, or more.
 void launch_skinny_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_e2m1(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_wide_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_wide_e2m1(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_wide_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 
 }  // namespace qutlass::cuda
