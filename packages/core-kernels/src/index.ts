@@ -28,6 +28,7 @@ export {
   kvAppend,
   rmsNorm,
   rope,
+  ropeAppend,
   type SamplingOptions,
   sample,
   siluMul,

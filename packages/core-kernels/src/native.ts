@@ -212,6 +212,8 @@ export interface NativeBinding {
   kernels(): readonly KernelInfo[];
   matmulSupported(kernel: number, ...problem: MatmulProblem): QutlassError | null;
   matmul(stream: StreamHandle, kernel: number, ...problem: MatmulProblem): void;
+  /** The problems one after the other in one list. */
+  matmulGroup(stream: StreamHandle, kernel: number, ...problems: readonly MatmulProblem[number][]): void;
 
   embedding(stream: StreamHandle, ids: TensorHandle, table: TensorHandle, out: TensorHandle): void;
   rmsNorm(
@@ -229,6 +231,16 @@ export interface NativeBinding {
     inverseFrequencies: TensorHandle,
   ): void;
   kvAppend(stream: StreamHandle, x: TensorHandle, positions: TensorHandle, cache: TensorHandle): void;
+  ropeAppend(
+    stream: StreamHandle,
+    q: TensorHandle,
+    k: TensorHandle,
+    v: TensorHandle,
+    positions: TensorHandle,
+    inverseFrequencies: TensorHandle,
+    kCache: TensorHandle,
+    vCache: TensorHandle,
+  ): void;
   attention(
     stream: StreamHandle,
     q: TensorHandle,

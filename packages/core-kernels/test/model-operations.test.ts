@@ -97,6 +97,34 @@ describe.each(FLOATS)('%s', (dtype) => {
     }
   });
 
+  it.each(selected([128, 64, 6, 600], 1))('ropeAppend of heads of %d', async (headDim) => {
+    for (const to of FLOATS) {
+      for (const tokens of [1, 40]) {
+        const q = inPlace(normal(dtype, [tokens, 6, headDim], { offset: 2 }));
+        const k = inPlace(normal(dtype, [tokens, 2, headDim], { offset: 1 }));
+        const v = normal(to, [tokens, 2, headDim]);
+        const positions = ints(range(tokens).map(() => random.integer(-3, 53)));
+        const frequencies = range(headDim / 2).map((i) => 10_000 ** ((-2 * i) / headDim));
+        const inverse = input('f32', [headDim / 2], bytesOf('f32', frequencies), 1);
+        const cache = () => inPlace(normal(to, [50, 2, headDim], { offset: 3 }));
+        // Of values up to about 5.
+        const near: Tolerance = { relative: 0, absolute: 4e-6 };
+        // Rounded twice, to the dtype of k and to that of the cache.
+        const cached: Tolerance = { relative: dtype === to ? 0 : 2 ** -8, absolute: 4e-6 };
+        await check(
+          { q, k, v, positions, inverse, kCache: cache(), vCache: cache() },
+          ({ q, k, v, positions, inverse, kCache, vCache }) =>
+            native.ropeAppend(
+              streamOf(q),
+              ...([q.handle, k.handle, v.handle, positions.handle, inverse.handle] as const),
+              ...([kCache.handle, vCache.handle] as const),
+            ),
+          { tolerances: { q: near, k: near, kCache: cached } },
+        );
+      }
+    }
+  });
+
   it('kvAppend', async () => {
     for (const to of FLOATS) {
       for (const [rows, headDim] of selected(

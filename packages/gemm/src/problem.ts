@@ -5,6 +5,7 @@ import {
   invalidArgument,
   isFloatDType,
   loadBinding,
+  type MatmulProblem,
   type RotationHandle,
   requireSameDevice,
   shapeText,
@@ -143,23 +144,17 @@ export class Problem implements Workload {
 
   /** Why the kernel cannot run this problem, or null. The data are not read. */
   refusal(kernel: number, out: Tensor<FloatDType>): Error | null {
-    return loadBinding().matmulSupported(
-      kernel,
-      this.operandA.handle,
-      this.operandB.handle,
-      this.#aRotation,
-      this.#alpha,
-      this.#alphaTensor?.handle ?? null,
-      this.#bias?.handle ?? null,
-      out.handle,
-    );
+    return loadBinding().matmulSupported(kernel, ...this.native(out));
   }
 
   /** Enqueues the kernel. */
   run(kernel: number, out: Tensor<FloatDType>): void {
-    loadBinding().matmul(
-      this.device.stream.handle,
-      kernel,
+    loadBinding().matmul(this.device.stream.handle, kernel, ...this.native(out));
+  }
+
+  /** The problem as the binding takes it. */
+  native(out: Tensor<FloatDType>): MatmulProblem {
+    return [
       this.operandA.handle,
       this.operandB.handle,
       this.#aRotation,
@@ -167,7 +162,7 @@ export class Problem implements Workload {
       this.#alphaTensor?.handle ?? null,
       this.#bias?.handle ?? null,
       out.handle,
-    );
+    ];
   }
 
   /** `bf16[16, 4096] x nvfp4[4096, 4096] -> bf16` */

@@ -2,6 +2,7 @@
 #include "registry.h"
 
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -91,13 +92,12 @@ const std::string& absence_of(int32_t index) {
   return absences[static_cast<size_t>(index)];
 }
 
-const Kernel& require_supported(int32_t index, const qutlass_matmul_problem* problem) {
+void require_supported(int32_t index, const qutlass_matmul_problem* problem) {
   const Kernel& kernel = kernel_at(index);
   require_matmul_problem(problem);
   const std::string& absence = absence_of(index);
   if (!absence.empty()) fail(QUTLASS_E_UNSUPPORTED, "%s: %s", kernel.info.name, absence.c_str());
   kernel.require_supported(*problem);
-  return kernel;
 }
 
 // Kernels see a rotated A as a dense float32 matrix: the rotation costs little beside the multiplication, and
@@ -110,6 +110,27 @@ void run_rotated(Context& context, const Kernel& kernel, qutlass_matmul_problem 
   problem.a.dense.data = rotated.as<void>();
   problem.a_rotation = {};
   kernel.run(context, problem);
+}
+
+void launch_on_cpu(qutlass_stream& stream, const Kernel& kernel, const qutlass_matmul_problem& problem) {
+  const qutlass_operand &a = problem.a, &b = problem.b;
+  // Only the half of an operand that is_quantized selects is defined.
+  const auto part = [](const qutlass_operand& operand, const void* dense, const void* quantized) {
+    return operand.is_quantized ? quantized : dense;
+  };
+  stream.launch({part(a, a.dense.data, a.quantized.codes), part(a, nullptr, a.quantized.scales),
+                 part(a, nullptr, a.quantized.zero_points), part(a, nullptr, a.quantized.global_scale),
+                 part(b, b.dense.data, b.quantized.codes), part(b, nullptr, b.quantized.scales),
+                 part(b, nullptr, b.quantized.zero_points), part(b, nullptr, b.quantized.global_scale),
+                 a.is_quantized ? nullptr : problem.a_rotation.data, problem.alpha_pointer, problem.bias.data,
+                 problem.out.data},
+                [&kernel, copy = problem](Context& context) {
+                  if (!copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY) {
+                    run_rotated(context, kernel, copy);
+                  } else {
+                    kernel.run(context, copy);
+                  }
+                });
 }
 
 }  // namespace
@@ -133,31 +154,28 @@ qutlass_status qutlass_matmul_supported(int32_t kernel, const qutlass_matmul_pro
 }
 
 qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel, const qutlass_matmul_problem* problem) {
+  return qutlass_matmul_group(stream, kernel, problem, 1);
+}
+
+qutlass_status qutlass_matmul_group(qutlass_stream* stream, int32_t kernel,
+                                    const qutlass_matmul_problem* problems, int32_t count) {
   return qutlass::guarded([&] {
     qutlass::require_stream(stream);
-    const qutlass::Kernel& chosen = qutlass::require_supported(kernel, problem);
+    if (count < 1) qutlass::fail(QUTLASS_E_ARGUMENT, "count: expected at least 1, got %d", count);
+    for (int32_t i = 0; i < count; ++i) qutlass::require_supported(kernel, problems ? problems + i : nullptr);
+    const qutlass::Kernel& chosen = qutlass::kernel_at(kernel);
     if ((chosen.enqueue != nullptr) != (stream->device.operations != nullptr)) {
       qutlass::fail(QUTLASS_E_UNSUPPORTED, "%s: expected a %s stream", chosen.info.name, chosen.info.device);
     }
-    if (chosen.enqueue) return chosen.enqueue(*stream, *problem);
-    const qutlass_operand &a = problem->a, &b = problem->b;
-    // Only the half of an operand that is_quantized selects is defined.
-    const auto part = [](const qutlass_operand& operand, const void* dense, const void* quantized) {
-      return operand.is_quantized ? quantized : dense;
-    };
-    stream->launch({part(a, a.dense.data, a.quantized.codes), part(a, nullptr, a.quantized.scales),
-                    part(a, nullptr, a.quantized.zero_points), part(a, nullptr, a.quantized.global_scale),
-                    part(b, b.dense.data, b.quantized.codes), part(b, nullptr, b.quantized.scales),
-                    part(b, nullptr, b.quantized.zero_points), part(b, nullptr, b.quantized.global_scale),
-                    a.is_quantized ? nullptr : problem->a_rotation.data, problem->alpha_pointer,
-                    problem->bias.data, problem->out.data},
-                   [&chosen, copy = *problem](qutlass::Context& context) {
-                     if (!copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY) {
-                       qutlass::run_rotated(context, chosen, copy);
-                     } else {
-                       chosen.run(context, copy);
-                     }
-                   });
+    const std::span<const qutlass_matmul_problem> group(problems, static_cast<size_t>(count));
+    if (chosen.enqueue_group) return chosen.enqueue_group(*stream, group);
+    for (const qutlass_matmul_problem& problem : group) {
+      if (chosen.enqueue) {
+        chosen.enqueue(*stream, problem);
+      } else {
+        qutlass::launch_on_cpu(*stream, chosen, problem);
+      }
+    }
   });
 }
 

@@ -27,6 +27,7 @@ const Operations kOperations = {
     .rms_norm = rms_norm,
     .rope = rope,
     .kv_append = kv_append,
+    .rope_append = rope_append,
     .attention = attention,
     .silu_mul = silu_mul,
     .add = add,

@@ -44,6 +44,8 @@ void embedding(Stream, Tensor ids, Tensor table, Tensor out);
 void rms_norm(Stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out);
 void rope(Stream, Tensor x, Tensor positions, Tensor inv_freq);
 void kv_append(Stream, Tensor x, Tensor positions, Tensor cache);
+void rope_append(Stream, Tensor q, Tensor k, Tensor v, Tensor positions, Tensor inv_freq, Tensor k_cache,
+                 Tensor v_cache);
 void attention(Stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale, Tensor out);
 void silu_mul(Stream, Tensor gate, Tensor up, Tensor out);
 void add(Stream, Tensor a, Tensor b, float scale, Tensor out);

@@ -355,6 +355,10 @@ QUTLASS_API qutlass_status qutlass_kernel_get_info(int32_t index, qutlass_kernel
 QUTLASS_API qutlass_status qutlass_matmul_supported(int32_t kernel, const qutlass_matmul_problem* problem);
 QUTLASS_API qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel,
                                           const qutlass_matmul_problem* problem);
+/* Several problems as by qutlass_matmul, none of which reads the result of another; in one launch where the
+ * kernel can do that: several B of one format, multiplied with the same A. */
+QUTLASS_API qutlass_status qutlass_matmul_group(qutlass_stream* stream, int32_t kernel,
+                                                const qutlass_matmul_problem* problems, int32_t count);
 
 /* ---- model operations
  * ----------------------------------------------------------------------------------------*/
@@ -376,6 +380,13 @@ QUTLASS_API qutlass_status qutlass_rope(qutlass_stream* stream, const qutlass_te
  * A position outside the cache is dropped. */
 QUTLASS_API qutlass_status qutlass_kv_append(qutlass_stream* stream, const qutlass_tensor* x,
                                              const qutlass_tensor* positions, const qutlass_tensor* cache);
+/* What comes between projections and attention, in one launch: qutlass_rope of q [M, heads, head_dim] and
+ * of k [M, kv_heads, head_dim], then qutlass_kv_append of k and v. */
+QUTLASS_API qutlass_status qutlass_rope_append(qutlass_stream* stream, const qutlass_tensor* q,
+                                               const qutlass_tensor* k, const qutlass_tensor* v,
+                                               const qutlass_tensor* positions,
+                                               const qutlass_tensor* inv_freq, const qutlass_tensor* k_cache,
+                                               const qutlass_tensor* v_cache);
 /* Causal grouped-query attention: query row m sees cache rows 0..positions[m]. q and out [M, heads,
  * head_dim], k_cache and v_cache [capacity, kv_heads, head_dim], heads a multiple of kv_heads. */
 QUTLASS_API qutlass_status qutlass_attention(qutlass_stream* stream, const qutlass_tensor* q,

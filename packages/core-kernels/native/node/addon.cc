@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "convert.h"
 #include "handles.h"
@@ -339,6 +340,17 @@ Napi::Value matmul(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// matmulGroup(stream, kernel, ...problems): of each problem the seven arguments of matmul
+Napi::Value matmul_group(const Napi::CallbackInfo& info) {
+  constexpr size_t kFirst = 2, kArguments = 7;
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  std::vector<qutlass_matmul_problem> problems;
+  for (size_t i = kFirst; i < info.Length(); i += kArguments) problems.push_back(problem_of(info, i));
+  check(info.Env(), qutlass_matmul_group(stream, Argument<int32_t>::get(info, 1), problems.data(),
+                                         static_cast<int32_t>(problems.size())));
+  return info.Env().Undefined();
+}
+
 // matmulSupported(kernel, a, b, aRotation, alpha, alphaTensor, bias, out): null, or the error that matmul
 // would throw
 Napi::Value matmul_supported(const Napi::CallbackInfo& info) {
@@ -444,10 +456,12 @@ constexpr struct {
     {"kernels", kernels},
     {"matmulSupported", matmul_supported},
     {"matmul", matmul},
+    {"matmulGroup", matmul_group},
     {"embedding", operation<qutlass_embedding>},
     {"rmsNorm", operation<qutlass_rms_norm>},
     {"rope", operation<qutlass_rope>},
     {"kvAppend", operation<qutlass_kv_append>},
+    {"ropeAppend", operation<qutlass_rope_append>},
     {"attention", operation<qutlass_attention>},
     {"siluMul", operation<qutlass_silu_mul>},
     {"add", operation<qutlass_add>},

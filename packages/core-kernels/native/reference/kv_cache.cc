@@ -1,11 +1,20 @@
 // Appending keys or values to a cache.
+#include "kv_cache.h"
+
 #include "check.h"
 #include "dense_rows.h"
-#include "device.h"
 #include "memory.h"
 
 namespace qutlass {
-namespace {
+
+void require_kv_append(const char* x_name, const qutlass_tensor* x, const qutlass_tensor* positions,
+                       const char* cache_name, const qutlass_tensor* cache) {
+  require_float_tensor(x_name, x, 3);
+  require_tensor("positions", positions, 1, {QUTLASS_I32});
+  require_shape("positions", *positions, {x->shape[0]});
+  require_float_tensor(cache_name, cache, 3);
+  require_shape(cache_name, *cache, {cache->shape[0], x->shape[1], x->shape[2]});
+}
 
 // Threads share out columns, not rows: each writes its columns of all rows in order, so that of rows with the
 // same position the last one stays.
@@ -26,7 +35,6 @@ void kv_append(Context& context, const qutlass_tensor& x, const qutlass_tensor& 
   });
 }
 
-}  // namespace
 }  // namespace qutlass
 
 extern "C" qutlass_status qutlass_kv_append(qutlass_stream* stream, const qutlass_tensor* x,
@@ -34,11 +42,7 @@ extern "C" qutlass_status qutlass_kv_append(qutlass_stream* stream, const qutlas
   using namespace qutlass;
   return guarded([&] {
     require_stream(stream);
-    require_float_tensor("x", x, 3);
-    require_tensor("positions", positions, 1, {QUTLASS_I32});
-    require_shape("positions", *positions, {x->shape[0]});
-    require_float_tensor("cache", cache, 3);
-    require_shape("cache", *cache, {cache->shape[0], x->shape[1], x->shape[2]});
+    require_kv_append("x", x, positions, "cache", cache);
     if (const auto* gpu = stream->device.operations) return gpu->kv_append(*stream, *x, *positions, *cache);
     stream->launch({x->data, positions->data, cache->data},
                    [x = *x, positions = *positions, cache = *cache](Context& context) {

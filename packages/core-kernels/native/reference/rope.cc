@@ -1,10 +1,11 @@
 // Rotary position embedding: RoFormer, https://arxiv.org/abs/2104.09864, with the pairs (i, i + head_dim / 2)
 // of the Llama checkpoints.
+#include "rope.h"
+
 #include <cmath>
 
 #include "check.h"
 #include "dense_rows.h"
-#include "device.h"
 #include "memory.h"
 
 namespace qutlass {
@@ -17,6 +18,20 @@ void rotate_head(float* head, const float* cosine, const float* sine, int64_t ha
     head[i] = first * cosine[i] - second * sine[i];
     head[i + half] = second * cosine[i] + first * sine[i];
   }
+}
+
+}  // namespace
+
+void require_rope(const char* x_name, const qutlass_tensor* x, const qutlass_tensor* positions,
+                  const qutlass_tensor* inv_freq) {
+  require_float_tensor(x_name, x, 3);
+  if (x->shape[2] % 2 != 0) {
+    fail(QUTLASS_E_SHAPE, "%s: expected an even head_dim, got shape %s", x_name, shape_text(*x).c_str());
+  }
+  require_tensor("positions", positions, 1, {QUTLASS_I32});
+  require_shape("positions", *positions, {x->shape[0]});
+  require_tensor("inv_freq", inv_freq, 1, {QUTLASS_F32});
+  require_shape("inv_freq", *inv_freq, {x->shape[2] / 2});
 }
 
 // The angle position * inv_freq is a float32, as in the implementations that the checkpoints were trained
@@ -48,7 +63,6 @@ void rope(Context& context, const qutlass_tensor& x, const qutlass_tensor& posit
   });
 }
 
-}  // namespace
 }  // namespace qutlass
 
 extern "C" qutlass_status qutlass_rope(qutlass_stream* stream, const qutlass_tensor* x,
@@ -56,14 +70,7 @@ extern "C" qutlass_status qutlass_rope(qutlass_stream* stream, const qutlass_ten
   using namespace qutlass;
   return guarded([&] {
     require_stream(stream);
-    require_float_tensor("x", x, 3);
-    if (x->shape[2] % 2 != 0) {
-      fail(QUTLASS_E_SHAPE, "x: expected an even head_dim, got shape %s", shape_text(*x).c_str());
-    }
-    require_tensor("positions", positions, 1, {QUTLASS_I32});
-    require_shape("positions", *positions, {x->shape[0]});
-    require_tensor("inv_freq", inv_freq, 1, {QUTLASS_F32});
-    require_shape("inv_freq", *inv_freq, {x->shape[2] / 2});
+    require_rope("x", x, positions, inv_freq);
     if (const auto* gpu = stream->device.operations) return gpu->rope(*stream, *x, *positions, *inv_freq);
     stream->launch({x->data, positions->data, inv_freq->data},
                    [x = *x, positions = *positions, inv_freq = *inv_freq](Context& context) {

@@ -155,7 +155,7 @@ void CpuStream::launch(std::initializer_list<const void*> operands, Work work) {
     enqueue(std::move(work));
     return;
   }
-  capture->blocks.add(operands);
+  capture->blocks.add(std::span(operands.begin(), operands.size()));
   capture->operations += 1;
   static_cast<CpuRecording&>(*capture).nodes.push_back(std::move(work));
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,7 @@ class HeldBlocks {
   ~HeldBlocks();
 
   // Pointers into blocks; null and memory of others is allowed.
-  void add(std::initializer_list<const void*> pointers);
+  void add(std::span<const void* const> pointers);
 
  private:
   qutlass_device& device_;

@@ -36,6 +36,8 @@ struct Operations {
   void (*rms_norm)(Stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out);
   void (*rope)(Stream, Tensor x, Tensor positions, Tensor inv_freq);
   void (*kv_append)(Stream, Tensor x, Tensor positions, Tensor cache);
+  void (*rope_append)(Stream, Tensor q, Tensor k, Tensor v, Tensor positions, Tensor inv_freq, Tensor k_cache,
+                      Tensor v_cache);
   void (*attention)(Stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale,
                     Tensor out);
   void (*silu_mul)(Stream, Tensor gate, Tensor up, Tensor out);

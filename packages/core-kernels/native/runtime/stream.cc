@@ -12,7 +12,7 @@ HeldBlocks::~HeldBlocks() {
   for (void* block : blocks_) device_.release_recorded(block);
 }
 
-void HeldBlocks::add(std::initializer_list<const void*> pointers) {
+void HeldBlocks::add(std::span<const void* const> pointers) {
   for (const void* pointer : pointers) {
     if (void* block = pointer ? device_.memory.retain(pointer) : nullptr) blocks_.push_back(block);
   }

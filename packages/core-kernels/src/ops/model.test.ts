@@ -11,6 +11,7 @@ import {
   kvAppend,
   rmsNorm,
   rope,
+  ropeAppend,
   sample,
   siluMul,
 } from './model.js';
@@ -26,6 +27,8 @@ async function normal<D extends FloatDType>(shape: readonly number[], dtype: D) 
   const tensor = Tensor.from(random.normals(size), { shape, dtype });
   return { tensor, values: Array.from(await tensor.toFloat32Array()) };
 }
+
+type FiveTensors<D extends FloatDType> = [Tensor<D>, Tensor<D>, Tensor<D>, Tensor<D>, Tensor<D>];
 
 /** Half a step of the dtype, and what float32 arithmetic of numbers around 1 may lose. */
 const STEP = { f32: 0, bf16: 2 ** -8, f16: 2 ** -11 } as const;
@@ -93,6 +96,30 @@ describe.each(FLOATS)('%s', (dtype) => {
       return value * Math.cos(angle) + partner * Math.sin(angle);
     });
     await expectClose(x.tensor, expected);
+  });
+
+  it('ropeAppend is rope, then kvAppend', async () => {
+    const shapes = [
+      [3, 4, 8],
+      [3, 2, 8],
+      [3, 2, 8],
+      [6, 2, 8],
+      [6, 2, 8],
+    ];
+    const together = await Promise.all(shapes.map(async (shape) => (await normal(shape, dtype)).tensor));
+    const apart = together.map((tensor) => tensor.clone());
+    const positions = i32(4, 9, 4);
+    const frequencies = Tensor.from([1, 0.1, 0.01, 0.001], { shape: [4] });
+    const [q, k, v, kCache, vCache] = apart as FiveTensors<typeof dtype>;
+    rope(q, positions, frequencies);
+    rope(k, positions, frequencies);
+    kvAppend(k, positions, kCache);
+    kvAppend(v, positions, vCache);
+    const [a, b, c, ...caches] = together as FiveTensors<typeof dtype>;
+    ropeAppend(a, b, c, positions, frequencies, ...caches);
+    for (const [index, tensor] of together.entries()) {
+      expect(await tensor.toBytes()).toEqual(await apart[index]!.toBytes());
+    }
   });
 
   it('kvAppend writes rows to their positions; the last one stays, others are dropped', async () => {
@@ -345,6 +372,18 @@ describe('errors', () => {
     'kvAppend: positions of another length': [
       'QUTLASS_E_SHAPE positions: expected shape [1], got [2]',
       () => kvAppend(f32(1, 2, 4), ids(2), f32(8, 2, 4)),
+    ],
+    'ropeAppend: values unlike keys': [
+      'QUTLASS_E_SHAPE v: expected shape [1, 2, 4], got [1, 1, 4]',
+      () => ropeAppend(f32(1, 4, 4), f32(1, 2, 4), f32(1, 1, 4), ids(1), f32(2), f32(8, 2, 4), f32(8, 2, 4)),
+    ],
+    'ropeAppend: another value cache': [
+      'QUTLASS_E_SHAPE v_cache: expected shape [8, 2, 4], got [9, 2, 4]',
+      () => ropeAppend(f32(1, 4, 4), f32(1, 2, 4), f32(1, 2, 4), ids(1), f32(2), f32(8, 2, 4), f32(9, 2, 4)),
+    ],
+    'ropeAppend: keys of other heads': [
+      'QUTLASS_E_SHAPE inv_freq: expected shape [3], got [2]',
+      () => ropeAppend(f32(1, 4, 4), f32(1, 2, 6), f32(1, 2, 6), ids(1), f32(2), f32(8, 2, 6), f32(8, 2, 6)),
     ],
     'attention: heads that do not divide': [
       'QUTLASS_E_SHAPE k_cache: expected a number of heads that divides the 3 of q, got 2',

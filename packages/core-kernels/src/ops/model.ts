@@ -53,6 +53,32 @@ export function kvAppend(x: Tensor<FloatDType>, positions: Tensor<'i32'>, cache:
 }
 
 /**
+ * What comes between projections and attention, in one launch: {@link rope} of q [M, heads, headDim] and of k
+ * [M, kvHeads, headDim], then {@link kvAppend} of k and v.
+ */
+export function ropeAppend(
+  q: Tensor<FloatDType>,
+  k: Tensor<FloatDType>,
+  v: Tensor<FloatDType>,
+  positions: Tensor<'i32'>,
+  inverseFrequencies: Tensor<'f32'>,
+  kCache: Tensor<FloatDType>,
+  vCache: Tensor<FloatDType>,
+): void {
+  requireSameDevice(q, k, v, positions, inverseFrequencies, kCache, vCache);
+  loadBinding().ropeAppend(
+    q.device.stream.handle,
+    q.handle,
+    k.handle,
+    v.handle,
+    positions.handle,
+    inverseFrequencies.handle,
+    kCache.handle,
+    vCache.handle,
+  );
+}
+
+/**
  * Causal grouped-query attention of q [M, heads, headDim] over caches [capacity, kvHeads, headDim]: row m sees the cache
  * rows 0..positions[m]. Returns [M, heads, headDim].
  */

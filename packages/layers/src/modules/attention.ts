@@ -1,6 +1,6 @@
-import { attention, type FloatDType, kvAppend, rope, type Tensor } from '@qutlass/core-kernels';
+import { attention, type FloatDType, ropeAppend, scope, type Tensor } from '@qutlass/core-kernels';
 import type { KVCache } from './kv-cache.js';
-import type { LinearModule } from './linear.js';
+import { LinearModule } from './linear.js';
 import { Module } from './module.js';
 
 export interface AttentionOptions {
@@ -49,24 +49,20 @@ export class Attention extends Module {
     { positions, inverseFrequencies, cache }: AttentionContext,
   ): Tensor<D> {
     const { keys, values } = cache.layer(this.#index);
-    using q = this.#project('q_proj', x, this.#heads);
-    using k = this.#project('k_proj', x, this.#kvHeads);
-    using v = this.#project('v_proj', x, this.#kvHeads);
-    rope(q, positions, inverseFrequencies);
-    rope(k, positions, inverseFrequencies);
-    kvAppend(k, positions, keys);
-    kvAppend(v, positions, values);
-    using heads = attention(q, keys, values, positions, this.#headDim ** -0.5);
-    using mixed = heads.reshape([x.shape[0] ?? 1, this.#heads * this.#headDim]);
-    return this.#linear('o_proj').forward(mixed);
+    const tokens = x.shape[0] ?? 1;
+    return scope(() => {
+      const projections = ['q_proj', 'k_proj', 'v_proj'].map((name) => this.#linear(name));
+      const [query, key, value] = LinearModule.forwardGroup(projections, x);
+      const q = query!.reshape([tokens, this.#heads, this.#headDim]);
+      const k = key!.reshape([tokens, this.#kvHeads, this.#headDim]);
+      const v = value!.reshape([tokens, this.#kvHeads, this.#headDim]);
+      ropeAppend(q, k, v, positions, inverseFrequencies, keys, values);
+      const heads = attention(q, keys, values, positions, this.#headDim ** -0.5);
+      return this.#linear('o_proj').forward(heads.reshape([tokens, this.#heads * this.#headDim]));
+    });
   }
 
   #linear(name: string): LinearModule {
     return this.child(name) as LinearModule;
-  }
-
-  #project<D extends FloatDType>(name: string, x: Tensor<D>, heads: number): Tensor<D> {
-    using flat = this.#linear(name).forward(x);
-    return flat.reshape([x.shape[0] ?? 1, heads, this.#headDim]);
   }
 }

@@ -2,12 +2,25 @@ import {
   type FloatDType,
   invalidArgument,
   requireSameDevice,
+  scope,
   shapeText,
   type Tensor,
 } from '@qutlass/core-kernels';
-import { matmul } from '@qutlass/gemm';
+import { type Factor, type Format, matmul, matmulGroup, type OperandA, type Rotation } from '@qutlass/gemm';
 import type { Embedding } from './embedding.js';
 import { Module } from './module.js';
+
+/** What a layer multiplies: x padded to `cols`, then rotated and quantized if there are `activations`. */
+export interface Reading {
+  readonly cols: number;
+  readonly activations: Format | null;
+  readonly rotation?: Rotation | undefined;
+}
+
+function isSameReading(a: Reading, b: Reading): boolean {
+  if (a.cols !== b.cols || a.activations?.name !== b.activations?.name) return false;
+  return a.rotation === b.rotation || Boolean(a.rotation && b.rotation?.equals(a.rotation));
+}
 
 /** A layer y = x W^T + b, W [outFeatures, inFeatures], whatever W is stored in. */
 export abstract class LinearModule extends Module {
@@ -19,18 +32,58 @@ export abstract class LinearModule extends Module {
    * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DISPOSED`
    */
   forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    this.requireLive(this.constructor.name);
-    if (x.shape.at(-1) !== this.inFeatures) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'x', `shape [.., ${this.inFeatures}]`, shapeText(x.shape));
-    }
+    this.#requireInput(x);
     if (x.rank === 2) return this.product(x);
     using matrix = x.reshape([x.size / this.inFeatures, this.inFeatures]);
     using out = this.product(matrix);
     return out.reshape([...x.shape.slice(0, -1), this.outFeatures]);
   }
 
+  /**
+   * What each of the layers gives for the same x [M, inFeatures]. Where they read it alike it is quantized once, and one
+   * launch computes all if their kernel can do that; else it is as if each were called.
+   * @throws QutlassError as {@link forward}
+   */
+  static forwardGroup<D extends FloatDType>(layers: readonly LinearModule[], x: Tensor<D>): Tensor<D>[] {
+    for (const layer of layers) layer.#requireInput(x);
+    return scope(() => {
+      const [first] = layers;
+      if (!first || !layers.every(({ reading }) => isSameReading(reading, first.reading)))
+        return layers.map((layer) => layer.forward(x));
+      const factors = layers.map(({ factor }) => factor);
+      return matmulGroup(first.operand(x) as Tensor<D>, factors, { outDType: x.dtype });
+    });
+  }
+
+  /** What becomes of x [M, inFeatures] before it is multiplied. */
+  protected get reading(): Reading {
+    return { cols: this.inFeatures, activations: null };
+  }
+
+  /** x [M, inFeatures] as {@link reading} says, x itself if nothing becomes of it. */
+  protected operand(x: Tensor<FloatDType>): OperandA {
+    return x;
+  }
+
+  /** What it is multiplied with. */
+  protected abstract get factor(): Factor;
+
   /** x [M, inFeatures] to [M, outFeatures]. */
-  protected abstract product<D extends FloatDType>(x: Tensor<D>): Tensor<D>;
+  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+    const operand = this.operand(x) as Tensor<D>;
+    try {
+      const { b, ...options } = this.factor;
+      return matmul(operand, b, { ...options, outDType: x.dtype });
+    } finally {
+      if (operand !== x) operand.dispose();
+    }
+  }
+
+  #requireInput(x: Tensor): void {
+    this.requireLive(this.constructor.name);
+    if (x.shape.at(-1) === this.inFeatures) return;
+    throw invalidArgument('QUTLASS_E_SHAPE', 'x', `shape [.., ${this.inFeatures}]`, shapeText(x.shape));
+  }
 
   /** Any linear layer with the same features can stand here. */
   protected override requireSubstitute(replacement: Module): void {
@@ -80,9 +133,9 @@ export class Linear extends LinearModule {
     return this.#hasBias ? (this.parameter('bias') as Tensor<FloatDType>) : undefined;
   }
 
-  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const { bias } = this;
-    return matmul<D>(x, this.weight, bias ? { bias } : {});
+  protected get factor(): Factor {
+    const { weight, bias } = this;
+    return { b: weight, ...(bias && { bias }) };
   }
 
   override toString(): string {
@@ -109,8 +162,8 @@ export class TiedLinear extends LinearModule {
     return this.#embedding.weight;
   }
 
-  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    return matmul<D>(x, this.weight);
+  protected get factor(): Factor {
+    return { b: this.weight };
   }
 
   override toString(): string {

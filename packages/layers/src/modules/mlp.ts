@@ -1,5 +1,5 @@
-import { type FloatDType, siluMul, type Tensor } from '@qutlass/core-kernels';
-import type { LinearModule } from './linear.js';
+import { type FloatDType, scope, siluMul, type Tensor } from '@qutlass/core-kernels';
+import { LinearModule } from './linear.js';
 import { Module } from './module.js';
 
 /** The gated feed-forward block of Llama: down(silu(gate(x)) * up(x)). */
@@ -13,10 +13,11 @@ export class GatedMLP extends Module {
 
   /** x [M, hidden] to [M, hidden]. */
   forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    using gate = this.#linear('gate_proj').forward(x);
-    using up = this.#linear('up_proj').forward(x);
-    using product = siluMul(gate, up);
-    return this.#linear('down_proj').forward(product);
+    return scope(() => {
+      const projections = ['gate_proj', 'up_proj'].map((name) => this.#linear(name));
+      const [gate, up] = LinearModule.forwardGroup(projections, x);
+      return this.#linear('down_proj').forward(siluMul(gate!, up!));
+    });
   }
 
   #linear(name: string): LinearModule {

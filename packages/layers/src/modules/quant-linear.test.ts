@@ -21,6 +21,7 @@ import { roundBf16 } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { expectNoLeak, expectProduct, randomTensor, randomValues } from '../../test/support.js';
 import { failure } from '../checkpoint/test-support.js';
+import { Linear, LinearModule } from './linear.js';
 import { QuantLinear } from './quant-linear.js';
 
 const FEATURES = [1, 7, 33, 100, 257];
@@ -293,5 +294,61 @@ describe('QuantLinear', () => {
       }
     });
     expect(weight.disposed).toBe(false);
+  });
+});
+
+describe('layers that read the same input', () => {
+  const weightOf = (rows: number, seed: number) => randomTensor([rows, 100], seed);
+  const quantLinear = (rows: number, seed: number, format: Format, activations: Format | null = null) =>
+    QuantLinear.from(weightOf(rows, seed), { format, activations, bias: randomTensor([rows], seed + 1) });
+  const rotatedLinear = (rows: number, activations: Format | null) =>
+    QuantLinear.from(weightOf(rows, 8), { format: mxfp4(), activations, rotation: hadamard(32) });
+
+  it.each<[string, () => LinearModule[]]>([
+    ['dense', () => [new Linear(weightOf(40, 2), randomTensor([40], 3)), new Linear(weightOf(9, 5))]],
+    ['of one format', () => [40, 9, 33].map((rows) => quantLinear(rows, rows, int4({ group: 32 })))],
+    ['of several formats', () => [quantLinear(40, 2, nvfp4()), new Linear(weightOf(9, 5))]],
+    ['with quantized inputs', () => [40, 9].map((rows) => quantLinear(rows, rows, mxfp4(), mxfp4()))],
+    [
+      'with inputs quantized in several formats',
+      () => [int8(), int4()].map((a) => quantLinear(9, 2, int8(), a)),
+    ],
+    ['rotated', () => [rotatedLinear(40, null), quantLinear(9, 2, mxfp4())]],
+    [
+      'rotated with quantized inputs',
+      () => [rotatedLinear(40, mxfp4()), quantLinear(9, 2, mxfp4(), mxfp4())],
+    ],
+  ])('give what each gives: %s', async (_, make) => {
+    const layers = make();
+    for (const rows of [1, 5, 20]) {
+      using x = randomTensor([rows, 100], 7, 'bf16');
+      const outs = LinearModule.forwardGroup(layers, x);
+      for (const [index, layer] of layers.entries()) {
+        using out = outs[index]!;
+        using alone = layer.forward(x);
+        expect(out.dtype).toBe('bf16');
+        expect(await out.toBytes()).toEqual(await alone.toBytes());
+      }
+    }
+    for (const layer of layers) layer.dispose();
+  });
+
+  it('refuse what one of them refuses', async () => {
+    using fits = new Linear(weightOf(4, 2));
+    using other = new Linear(randomTensor([4, 8], 2));
+    using x = randomTensor([1, 100], 7);
+    const expected = 'QUTLASS_E_SHAPE x: expected shape [.., 8], got [1, 100]';
+    expect(await failure(() => LinearModule.forwardGroup([fits, other], x))).toBe(expected);
+    fits.dispose();
+    const disposed = 'QUTLASS_E_DISPOSED Linear: used after dispose()';
+    expect(await failure(() => LinearModule.forwardGroup([fits], x))).toBe(disposed);
+  });
+
+  it('leave nothing behind', async () => {
+    using layer = quantLinear(40, 2, mxfp4(), mxfp4());
+    using x = randomTensor([3, 100], 7);
+    await expectNoLeak(() => {
+      for (const out of LinearModule.forwardGroup([layer, layer], x)) out.dispose();
+    });
   });
 });

@@ -7,9 +7,9 @@ import {
   type Tensor,
   unscoped,
 } from '@qutlass/core-kernels';
-import { FORMAT_PAIRS, matmul, type PreparedWeight, prepare } from '@qutlass/gemm';
+import { type Factor, FORMAT_PAIRS, type OperandA, type PreparedWeight, prepare } from '@qutlass/gemm';
 import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
-import { LinearModule, requireBias, requireWeight } from './linear.js';
+import { LinearModule, type Reading, requireBias, requireWeight } from './linear.js';
 
 export interface QuantLinearOptions {
   /** Of the weight. */
@@ -94,15 +94,26 @@ export class QuantLinear extends LinearModule {
     return this.#prepared;
   }
 
-  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const { prepared, bias, activations } = this;
-    const { rotation, shape } = prepared;
-    const options = { outDType: x.dtype, ...(bias && { bias }) };
-    using padded = shape[1] === this.inFeatures ? undefined : pad(x, x.shape[0] ?? 1, shape[1]);
-    const input = padded ?? x;
-    if (!activations) return matmul(input, prepared, options);
-    using quantized = quantize(input, activations, rotation ? { rotation } : {});
-    return matmul(quantized, prepared, options);
+  protected override get reading(): Reading {
+    const { activations, prepared } = this;
+    // A dense input is rotated by the product.
+    return { cols: prepared.shape[1], activations, ...(activations && { rotation: prepared.rotation }) };
+  }
+
+  protected override operand(x: Tensor<FloatDType>): OperandA {
+    const { cols, activations, rotation } = this.reading;
+    const padded = cols === this.inFeatures ? x : pad(x, x.shape[0] ?? 1, cols);
+    if (!activations) return padded;
+    try {
+      return quantize(padded, activations, rotation ? { rotation } : {});
+    } finally {
+      if (padded !== x) padded.dispose();
+    }
+  }
+
+  protected get factor(): Factor {
+    const { prepared, bias } = this;
+    return { b: prepared, ...(bias && { bias }) };
   }
 
   override toString(): string {

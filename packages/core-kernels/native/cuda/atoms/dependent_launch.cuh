@@ -19,4 +19,10 @@ __device__ inline void wait_for_dependency() {
 #endif
 }
 
+// Both, for kernels that have nothing to do before.
+__device__ inline void await_dependency() {
+  launch_dependents();
+  wait_for_dependency();
+}
+
 }  // namespace qutlass::cuda

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/gemm/decode.cuh"
 #include "cuda/gemm/kernels.h"
 #include "cuda/gemm/problem.cuh"
+#include "launch.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -140,6 +142,7 @@ __device__ inline double row_scale(const Operand& x, int row) {
 template <int kM, bool kIntegers>
 __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant__ Problem problem) {
   __shared__ __align__(16) float a[kM][padded(kChunk<kM>)];
+  await_dependency();
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int row = (static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32) * kRows;
   Sum<kIntegers> sums[kM][kRows] = {};
@@ -178,27 +181,27 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
 }
 
 template <int kM, bool kIntegers>
-void launch(const Problem& problem, cudaStream_t stream) {
+void launch(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
   const auto blocks = static_cast<unsigned>(ceil_div(problem.n, kWarps * kRows));
-  gemv_kernel<kM, kIntegers><<<blocks, kThreads, 0, stream>>>(problem);
+  launch_dependent(stream, device, gemv_kernel<kM, kIntegers>, {blocks, kThreads}, problem);
 }
 
 template <bool kIntegers>
-void launch(const Problem& problem, cudaStream_t stream) {
-  if (problem.m == 1) return launch<1, kIntegers>(problem, stream);
-  if (problem.m == 2) return launch<2, kIntegers>(problem, stream);
-  if (problem.m <= 4) return launch<4, kIntegers>(problem, stream);
-  launch<kGemvMaxM, kIntegers>(problem, stream);
+void launch(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
+  if (problem.m == 1) return launch<1, kIntegers>(problem, device, stream);
+  if (problem.m == 2) return launch<2, kIntegers>(problem, device, stream);
+  if (problem.m <= 4) return launch<4, kIntegers>(problem, device, stream);
+  launch<kGemvMaxM, kIntegers>(problem, device, stream);
 }
 
 }  // namespace
 
-void launch_gemv(const Problem& problem, const cudaDeviceProp&, cudaStream_t stream) {
-  launch<false>(problem, stream);
+void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
+  launch<false>(problem, device, stream);
 }
 
-void launch_i32_gemv(const Problem& problem, const cudaDeviceProp&, cudaStream_t stream) {
-  launch<true>(problem, stream);
+void launch_i32_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
+  launch<true>(problem, device, stream);
 }
 
 }  // namespace qutlass::cuda

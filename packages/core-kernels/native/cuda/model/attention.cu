@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "block_reduce.cuh"
 #include "check.h"
+#include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/operations.h"
-#include "cuda_stream.h"
+#include "launch.h"
 #include "scratch.h"
 
 namespace qutlass::cuda {
@@ -15,31 +17,53 @@ namespace {
 constexpr int kMaxHeadDim = 256;
 // The most partial results of a row, which one thread per column adds up.
 constexpr int64_t kMaxSplits = 128;
-constexpr int kCombineThreads = 128;
+// Threads of the kernel that adds them up: columns of a head, and groups of splits.
+constexpr int kCombineColumns = 128;
+constexpr int kCombineGroups = 4;
+constexpr int kCombineThreads = kCombineColumns * kCombineGroups;
+// The factor of a split in which a row sees nothing, and whose sums nobody wrote.
+constexpr float kNoFactor = -1.0f;
 
 // out = the sum over the splits, each brought to the largest score of all. A block to a head of a token.
-__global__ void combine_kernel(AttentionProblem p) {
+__global__ void __launch_bounds__(kCombineThreads)
+    combine_kernel(const __grid_constant__ AttentionProblem p) {
+  __shared__ float factors[kMaxSplits];
+  __shared__ float parts[kCombineGroups][kCombineColumns];
+  await_dependency();
+  const int thread = static_cast<int>(threadIdx.x);
   const int64_t head = blockIdx.x;
   const int64_t heads = gridDim.x;
-  float largest = -INFINITY;
-  for (int split = 0; split < p.splits; ++split) {
-    const float2 stats = p.partial_stats[split * heads + head];
-    if (stats.y != kNothingSeen) largest = fmaxf(largest, stats.x);
-  }
-  const float shift = score_shift(largest);
-  for (int column = threadIdx.x; column < p.head_dim; column += kCombineThreads) {
-    bool seen = false;
-    float sum = 0, weight = 0;
-    for (int split = 0; split < p.splits; ++split) {
-      const float2 stats = p.partial_stats[split * heads + head];
-      if (stats.y == kNothingSeen) continue;
-      const float factor = expf(stats.x - shift);
-      seen = true;
-      weight = fmaf(stats.y, factor, weight);
-      sum = fmaf(p.partial_sums[(split * heads + head) * p.head_dim + column], factor, sum);
+  float2 stats{-INFINITY, kNothingSeen};
+  if (thread < p.splits) stats = p.partial_stats[thread * heads + head];
+  const bool seen = stats.y != kNothingSeen;
+  const float largest =
+      block_reduce(seen ? stats.x : -INFINITY, -INFINITY, [](float a, float b) { return fmaxf(a, b); });
+  const float factor = seen ? expf(stats.x - score_shift(largest)) : kNoFactor;
+  if (thread < p.splits) factors[thread] = factor;
+  const float weight =
+      block_reduce(seen ? stats.y * factor : 0.0f, 0.0f, [](float a, float b) { return a + b; });
+  const bool any = __syncthreads_or(seen);
+  const int lane = thread % kCombineColumns, group = thread / kCombineColumns;
+  for (int first = 0; first < p.head_dim; first += kCombineColumns) {
+    const int column = first + lane;
+    float sum = 0;
+    if (column < p.head_dim) {
+#pragma unroll 8
+      for (int split = group; split < p.splits; split += kCombineGroups) {
+        if (factors[split] == kNoFactor) continue;
+        sum = fmaf(p.partial_sums[(split * heads + head) * p.head_dim + column], factors[split], sum);
+      }
     }
-    const float result[1] = {seen ? sum / weight : 0.0f};
-    store<1>(result, p.out, head * p.head_dim + column);
+    parts[group][lane] = sum;
+    __syncthreads();
+    if (group == 0 && column < p.head_dim) {
+      float total = 0;
+#pragma unroll
+      for (int i = 0; i < kCombineGroups; ++i) total += parts[i][lane];
+      const float result[1] = {any ? total / weight : 0.0f};
+      store<1>(result, p.out, head * p.head_dim + column);
+    }
+    __syncthreads();
   }
 }
 
@@ -82,8 +106,8 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
                      .partial_sums = nullptr,
                      .partial_stats = nullptr};
   const bool decode = rows_of_kv_head(p) <= kMaxDecodeRows;
-  const int multiprocessors = cuda_stream(stream).cuda_device().properties().multiProcessorCount;
-  (decode ? plan_decode_attention : plan_tile_attention)(p, multiprocessors);
+  const cudaDeviceProp& device = cuda_stream(stream).cuda_device().properties();
+  (decode ? plan_decode_attention : plan_tile_attention)(p, device.multiProcessorCount);
 
   const int64_t partials = p.splits > 1 ? p.splits * tokens * heads : 0;
   const size_t stats_bytes = static_cast<size_t>(partials) * sizeof(float2);
@@ -93,12 +117,14 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
     p.partial_stats = scratch.as<float2>();
     p.partial_sums = reinterpret_cast<float*>(scratch.as<char>() + stats_bytes);
   }
-  cuda_stream(stream).run(
-      "attention", {q.data, k_cache.data, v_cache.data, positions.data, out.data, scratch.as<void>()},
-      [&](cudaStream_t s) {
-        (decode ? launch_decode_attention : launch_tile_attention)(p, s);
-        if (partials) combine_kernel<<<static_cast<unsigned>(tokens * heads), kCombineThreads, 0, s>>>(p);
-      });
+  cuda_stream(stream).run("attention",
+                          {q.data, k_cache.data, v_cache.data, positions.data, out.data, scratch.as<void>()},
+                          [&](cudaStream_t s) {
+                            (decode ? launch_decode_attention : launch_tile_attention)(p, device, s);
+                            if (!partials) return;
+                            launch_dependent(s, device, combine_kernel,
+                                             {static_cast<unsigned>(tokens * heads), kCombineThreads}, p);
+                          });
 }
 
 }  // namespace qutlass::cuda

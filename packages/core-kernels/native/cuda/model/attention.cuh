@@ -47,8 +47,8 @@ void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, i
 constexpr int64_t kMaxDecodeRows = 16;
 void plan_decode_attention(AttentionProblem& p, int multiprocessors);
 void plan_tile_attention(AttentionProblem& p, int multiprocessors);
-void launch_decode_attention(const AttentionProblem& p, cudaStream_t stream);
-void launch_tile_attention(const AttentionProblem& p, cudaStream_t stream);
+void launch_decode_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream);
+void launch_tile_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream);
 
 // Cache rows that a row of the matrix sees: none below position 0, all past the cache.
 __device__ inline int visible_rows(const AttentionProblem& p, int64_t row) {

@@ -4,7 +4,8 @@
 #include <algorithm>
 
 #include "attention.cuh"
-#include "block_reduce.cuh"
+#include "cuda/atoms/dependent_launch.cuh"
+#include "launch.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -12,32 +13,53 @@ namespace {
 constexpr int kThreads = 128;
 // Query rows that a block keeps in registers.
 constexpr int kRows = 4;
-// Cache rows that a group reads at once: 2 * 4 loads of 16 bytes in flight cover the latency of memory.
+// Cache rows that a group reads at once, while it works on as many: 2 * 4 loads of 16 bytes of a lane in
+// flight, in registers as they lie in memory, cover the latency.
 constexpr int kBatch = 4;
-// Blocks to a multiprocessor: about what the registers allow at a time, and one more against an uneven end.
-constexpr int kBlocksPerMultiprocessor = 4;
-
-// Caches of whole vectors of one type.
+// Eight columns of a row, of caches of whole vectors of one type.
 template <typename T>
 struct VectorReader {
-  static __device__ void read(const Dense& cache, int64_t offset, int column, int width,
-                              float (&values)[kVector]) {
+  using Raw = T;
+
+  static __device__ void read(const Dense& cache, int64_t offset, int column, int width, T (&raw)[kVector]) {
+    uint4 words[sizeof raw / sizeof(uint4)] = {};
     if (column < width) {
-      load<kVector>(static_cast<const T*>(cache.data) + offset + column, values);
-    } else {
+      const auto* from = reinterpret_cast<const uint4*>(static_cast<const T*>(cache.data) + offset + column);
 #pragma unroll
-      for (float& value : values) value = 0;
+      for (int i = 0; i < static_cast<int>(std::size(words)); ++i) words[i] = from[i];
+    }
+    memcpy(raw, words, sizeof raw);
+  }
+};
+
+// Of all other caches.
+struct AnyReader {
+  using Raw = float;
+
+  static __device__ void read(const Dense& cache, int64_t offset, int column, int width,
+                              float (&raw)[kVector]) {
+    visit(cache, [&](const auto* data) { read_chunk(data + offset, column, width, false, raw); });
+  }
+};
+
+// A lane's columns of a batch of cache rows: first, first + stride, ..., the last of which repeats.
+template <typename Reader>
+struct Batch {
+  typename Reader::Raw keys[kBatch][kVector], values[kBatch][kVector];
+
+  __device__ void read(const AttentionProblem& p, int kv_head, int column, int first, int stride, int end) {
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      const int64_t offset = cache_offset(p, min(first + j * stride, end - 1), kv_head);
+      Reader::read(p.k_cache, offset, column, p.head_dim, keys[j]);
+      Reader::read(p.v_cache, offset, column, p.head_dim, values[j]);
     }
   }
 };
 
-// All other caches.
-struct AnyReader {
-  static __device__ void read(const Dense& cache, int64_t offset, int column, int width,
-                              float (&values)[kVector]) {
-    visit(cache, [&](const auto* data) { read_chunk(data + offset, column, width, false, values); });
-  }
-};
+// Blocks that a multiprocessor has the registers for.
+template <typename Reader>
+constexpr int kResident = sizeof(typename Reader::Raw) == 2 ? 3 : 2;
 
 // What a group of lanes has gathered for one query row; the sums of this lane's columns.
 struct Gathered {
@@ -46,72 +68,130 @@ struct Gathered {
   float sums[kVector] = {};
 };
 
-// A batch of cache rows first, first + stride, ..., of which a query row sees those below `limit`.
-__device__ void gather(Gathered& row, const float (&scores)[kBatch], const float (&values)[kBatch][kVector],
-                       int first, int stride, int limit) {
-  float largest = row.largest;
+// Adds a batch of cache rows first, first + stride, ..., of which a query row sees those below its limit.
+template <int Lanes, typename Reader>
+__device__ void gather(Gathered (&rows)[kRows], const float (&queries)[kRows][kVector],
+                       const Batch<Reader>& batch, float scale, int first, int stride,
+                       const int (&limits)[kRows]) {
+  // Scores, then the weights that they become. Cache rows go through registers one at a time.
+  float weights[kRows][kBatch];
 #pragma unroll
   for (int j = 0; j < kBatch; ++j) {
-    if (first + j * stride < limit) largest = fmaxf(largest, scores[j]);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      float score = 0;
+#pragma unroll
+      for (int i = 0; i < kVector; ++i) score = fmaf(queries[r][i], to_float(batch.keys[j][i]), score);
+#pragma unroll
+      for (int distance = Lanes / 2; distance > 0; distance /= 2) {
+        score += __shfl_xor_sync(0xFFFFFFFFu, score, distance);
+      }
+      weights[r][j] = score * scale;
+    }
   }
-  const float shift = score_shift(largest);
-  const float factor = expf(row.largest - shift);
-  row.largest = largest;
-  row.weight *= factor;
 #pragma unroll
-  for (float& sum : row.sums) sum *= factor;
+  for (int r = 0; r < kRows; ++r) {
+    float largest = rows[r].largest;
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      if (first + j * stride < limits[r]) largest = fmaxf(largest, weights[r][j]);
+    }
+    const float shift = score_shift(largest);
+    const float factor = expf(rows[r].largest - shift);
+    rows[r].largest = largest;
+    rows[r].weight *= factor;
+#pragma unroll
+    for (float& sum : rows[r].sums) sum *= factor;
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      weights[r][j] = expf(weights[r][j] - shift);
+      if (first + j * stride < limits[r]) rows[r].weight += weights[r][j];
+    }
+  }
 #pragma unroll
   for (int j = 0; j < kBatch; ++j) {
-    // A weight of 0 would not do for rows that are not seen: their values may be NaN.
-    if (first + j * stride >= limit) continue;
-    const float weight = expf(scores[j] - shift);
-    row.weight += weight;
 #pragma unroll
-    for (int i = 0; i < kVector; ++i) row.sums[i] = fmaf(weight, values[j][i], row.sums[i]);
+    for (int r = 0; r < kRows; ++r) {
+      // A weight of 0 would not do for rows that are not seen: their values may be NaN.
+      if (first + j * stride >= limits[r]) continue;
+#pragma unroll
+      for (int i = 0; i < kVector; ++i) {
+        rows[r].sums[i] = fmaf(weights[r][j], to_float(batch.values[j][i]), rows[r].sums[i]);
+      }
+    }
   }
 }
 
-// Adds up the groups of the block and writes its result. stats [groups, kRows], sums [groups, kRows, width].
+// What the groups of a block have gathered, brought to the largest score of all.
 template <int Lanes>
-__device__ void write_result(const AttentionProblem& p, const float2* stats, const float* sums,
-                             int64_t first_row, int kv_head, int split, CacheRange range) {
-  constexpr int kGroups = kThreads / Lanes;
-  constexpr int kWidth = Lanes * kVector;
-  for (int index = threadIdx.x; index < kRows * kWidth; index += kThreads) {
-    const int r = index / kWidth, column = index % kWidth;
-    if (first_row + r >= rows_of_kv_head(p) || column >= p.head_dim) continue;
-    float largest = -INFINITY;
-    for (int g = 0; g < kGroups; ++g) largest = fmaxf(largest, stats[g * kRows + r].x);
-    const float shift = score_shift(largest);
-    float weight = 0, sum = 0;
-    for (int g = 0; g < kGroups; ++g) {
-      const float factor = expf(stats[g * kRows + r].x - shift);
-      weight = fmaf(stats[g * kRows + r].y, factor, weight);
-      sum = fmaf(sums[(g * kRows + r) * kWidth + column], factor, sum);
-    }
-    const int64_t head = head_index(p, first_row + r, kv_head);
-    const bool seen = visible_rows(p, first_row + r) > range.begin;
-    if (p.splits == 1) {
-      const float result[1] = {seen ? sum / weight : 0.0f};
-      store<1>(result, p.out, head * p.head_dim + column);
-      continue;
-    }
-    const int64_t slot = split * p.tokens * p.heads + head;
-    if (column == 0) p.partial_stats[slot] = {largest, seen ? weight : kNothingSeen};
-    if (seen) p.partial_sums[slot * p.head_dim + column] = sum;
+struct Meeting {
+  static constexpr int kGroups = kThreads / Lanes;
+  static constexpr int kWidth = Lanes * kVector;
+
+  float largest[kRows][kGroups];
+  float weights[kRows][kGroups];
+  float sums[kGroups][kRows][kWidth];
+
+  __device__ float largest_of(int row) const {
+    float of_all = largest[row][0];
+#pragma unroll
+    for (int group = 1; group < kGroups; ++group) of_all = fmaxf(of_all, largest[row][group]);
+    return of_all;
   }
-}
+
+  __device__ void gather(int group, int column, Gathered (&rows)[kRows]) {
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      if (column == 0) largest[r][group] = rows[r].largest;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const float factor = expf(rows[r].largest - score_shift(largest_of(r)));
+      if (column == 0) weights[r][group] = rows[r].weight * factor;
+#pragma unroll
+      for (int i = 0; i < kVector; ++i) sums[group][r][column + i] = rows[r].sums[i] * factor;
+    }
+    __syncthreads();
+  }
+
+  // The result of the block: what rows of heads are, or the part of a split.
+  __device__ void write(const AttentionProblem& p, int64_t first_row, int kv_head, int split,
+                        CacheRange range) const {
+    for (int index = static_cast<int>(threadIdx.x); index < kRows * kWidth; index += kThreads) {
+      const int r = index / kWidth, column = index % kWidth;
+      if (first_row + r >= rows_of_kv_head(p) || column >= p.head_dim) continue;
+      float weight = 0, sum = 0;
+#pragma unroll
+      for (int group = 0; group < kGroups; ++group) {
+        weight += weights[r][group];
+        sum += sums[group][r][column];
+      }
+      const int64_t head = head_index(p, first_row + r, kv_head);
+      const bool seen = visible_rows(p, first_row + r) > range.begin;
+      if (p.splits == 1) {
+        const float result[1] = {seen ? sum / weight : 0.0f};
+        store<1>(result, p.out, head * p.head_dim + column);
+        continue;
+      }
+      const int64_t slot = split * p.tokens * p.heads + head;
+      if (column == 0) p.partial_stats[slot] = {largest_of(r), seen ? weight : kNothingSeen};
+      if (seen) p.partial_sums[slot * p.head_dim + column] = sum;
+    }
+  }
+};
 
 // Grid: blocks of kRows rows, kv heads, splits. `Lanes` lanes hold a row of up to 8 * Lanes columns.
 template <typename Reader, int Lanes>
-__global__ void __launch_bounds__(kThreads) decode_kernel(AttentionProblem p) {
+__global__ void __launch_bounds__(kThreads, kResident<Reader>)
+    decode_kernel(const __grid_constant__ AttentionProblem p) {
   constexpr int kGroups = kThreads / Lanes;
-  constexpr int kWidth = Lanes * kVector;
-  __shared__ float2 stats[kGroups * kRows];
-  __shared__ float sums[kGroups * kRows * kWidth];
-  const int group = threadIdx.x / Lanes;
-  const int column = threadIdx.x % Lanes * kVector;
-  const int kv_head = blockIdx.y, split = blockIdx.z;
+  constexpr int kStep = kGroups * kBatch;
+  __shared__ Meeting<Lanes> meeting;
+  await_dependency();
+  const int group = static_cast<int>(threadIdx.x) / Lanes;
+  const int column = static_cast<int>(threadIdx.x) % Lanes * kVector;
+  const int kv_head = static_cast<int>(blockIdx.y), split = static_cast<int>(blockIdx.z);
   const int64_t rows = rows_of_kv_head(p);
   const int64_t first_row = int64_t{blockIdx.x} * kRows;
 
@@ -122,6 +202,11 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(AttentionProblem p) {
     limits[r] = first_row + r < rows ? visible_rows(p, first_row + r) : 0;
     deepest = max(deepest, limits[r]);
   }
+  const CacheRange range = split_range(deepest, split, p.splits, kStep);
+#pragma unroll
+  for (int& limit : limits) limit = min(limit, range.end);
+  Batch<Reader> next;
+  if (range.begin < range.end) next.read(p, kv_head, column, range.begin + group, kGroups, range.end);
   float queries[kRows][kVector];
   visit(p.q, [&](const auto* data) {
 #pragma unroll
@@ -130,75 +215,52 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(AttentionProblem p) {
       read_chunk(data + head * p.head_dim, column, p.head_dim, p.q_vectors, queries[r]);
     }
   });
-  const CacheRange range = split_range(deepest, split, p.splits, kGroups * kBatch);
-#pragma unroll
-  for (int& limit : limits) limit = min(limit, range.end);
 
   Gathered gathered[kRows];
-  for (int base = range.begin; base < range.end; base += kGroups * kBatch) {
+  for (int base = range.begin; base < range.end; base += kStep) {
     const int first = base + group;
-    float keys[kBatch][kVector], values[kBatch][kVector];
-#pragma unroll
-    for (int j = 0; j < kBatch; ++j) {
-      const int64_t offset = cache_offset(p, min(first + j * kGroups, range.end - 1), kv_head);
-      Reader::read(p.k_cache, offset, column, p.head_dim, keys[j]);
-      Reader::read(p.v_cache, offset, column, p.head_dim, values[j]);
-    }
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      float scores[kBatch] = {};
-#pragma unroll
-      for (int j = 0; j < kBatch; ++j) {
-#pragma unroll
-        for (int i = 0; i < kVector; ++i) scores[j] = fmaf(queries[r][i], keys[j][i], scores[j]);
-#pragma unroll
-        for (int distance = Lanes / 2; distance > 0; distance /= 2) {
-          scores[j] += __shfl_xor_sync(0xFFFFFFFFu, scores[j], distance);
-        }
-        scores[j] *= p.scale;
-      }
-      gather(gathered[r], scores, values, first, kGroups, limits[r]);
-    }
+    const Batch<Reader> batch = next;
+    if (base + kStep < range.end) next.read(p, kv_head, column, first + kStep, kGroups, range.end);
+    gather<Lanes>(gathered, queries, batch, p.scale, first, kGroups, limits);
   }
-#pragma unroll
-  for (int r = 0; r < kRows; ++r) {
-    if (column == 0) stats[group * kRows + r] = {gathered[r].largest, gathered[r].weight};
-#pragma unroll
-    for (int i = 0; i < kVector; ++i) sums[(group * kRows + r) * kWidth + column + i] = gathered[r].sums[i];
-  }
-  __syncthreads();
-  write_result<Lanes>(p, stats, sums, first_row, kv_head, split, range);
+  meeting.gather(group, column, gathered);
+  meeting.write(p, first_row, kv_head, split, range);
 }
 
 int lanes_of(const AttentionProblem& p) { return p.head_dim <= 64 ? 8 : p.head_dim <= 128 ? 16 : 32; }
 
 int64_t row_blocks(const AttentionProblem& p) { return (rows_of_kv_head(p) + kRows - 1) / kRows; }
 
-template <typename Reader>
-void launch(const AttentionProblem& p, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(row_blocks(p)), static_cast<unsigned>(p.kv_heads),
-                  static_cast<unsigned>(p.splits));
-  switch (lanes_of(p)) {
-    case 8: decode_kernel<Reader, 8><<<grid, kThreads, 0, stream>>>(p); break;
-    case 16: decode_kernel<Reader, 16><<<grid, kThreads, 0, stream>>>(p); break;
-    default: decode_kernel<Reader, 32><<<grid, kThreads, 0, stream>>>(p); break;
+// body(Reader) with the reader for the caches.
+template <typename Body>
+void with_reader(const AttentionProblem& p, Body body) {
+  if (p.k_cache.dtype != p.v_cache.dtype || !p.k_vectors || !p.v_vectors)
+    return body.template operator()<AnyReader>();
+  switch (p.k_cache.dtype) {
+    case QUTLASS_BF16: return body.template operator()<VectorReader<__nv_bfloat16>>();
+    case QUTLASS_F16: return body.template operator()<VectorReader<__half>>();
+    default: return body.template operator()<VectorReader<float>>();
   }
 }
 
 }  // namespace
 
 void plan_decode_attention(AttentionProblem& p, int multiprocessors) {
-  choose_splits(p, row_blocks(p) * p.kv_heads, int64_t{multiprocessors} * kBlocksPerMultiprocessor,
-                kThreads / lanes_of(p) * kBatch);
+  with_reader(p, [&]<typename Reader>() {
+    choose_splits(p, row_blocks(p) * p.kv_heads, int64_t{multiprocessors} * kResident<Reader>,
+                  kThreads / lanes_of(p) * kBatch);
+  });
 }
 
-void launch_decode_attention(const AttentionProblem& p, cudaStream_t stream) {
-  if (p.k_cache.dtype != p.v_cache.dtype || !p.k_vectors || !p.v_vectors) return launch<AnyReader>(p, stream);
-  switch (p.k_cache.dtype) {
-    case QUTLASS_BF16: return launch<VectorReader<__nv_bfloat16>>(p, stream);
-    case QUTLASS_F16: return launch<VectorReader<__half>>(p, stream);
-    default: return launch<VectorReader<float>>(p, stream);
-  }
+void launch_decode_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(row_blocks(p)), static_cast<unsigned>(p.kv_heads),
+                  static_cast<unsigned>(p.splits));
+  with_reader(p, [&]<typename Reader>() {
+    const auto kernel = lanes_of(p) == 8    ? decode_kernel<Reader, 8>
+                        : lanes_of(p) == 16 ? decode_kernel<Reader, 16>
+                                            : decode_kernel<Reader, 32>;
+    launch_dependent(stream, device, kernel, {grid, kThreads}, p);
+  });
 }
 
 }  // namespace qutlass::cuda

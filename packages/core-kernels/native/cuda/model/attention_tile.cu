@@ -2,6 +2,8 @@
 // block of 16 x 16 threads multiplies them with a tile of queries. A thread has neighbouring rows, and
 // columns 16 (scores) or 64 (sums, four at a time) apart, so that reads of a warp meet no bank twice.
 #include "attention.cuh"
+#include "cuda/atoms/dependent_launch.cuh"
+#include "launch.h"
 #include "shared_memory.h"
 
 namespace qutlass::cuda {
@@ -195,6 +197,7 @@ __device__ void write_rows(const AttentionProblem& p, ThreadRows<T>& rows, int64
 template <typename T>
 __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor) tile_kernel(AttentionProblem p) {
   extern __shared__ float4 shared[];
+  await_dependency();
   T& tiles = *reinterpret_cast<T*>(shared);
   const int ty = threadIdx.x / kSide, tx = threadIdx.x % kSide;
   const int kv_head = blockIdx.y, split = blockIdx.z;
@@ -271,12 +274,12 @@ void plan_tile_attention(AttentionProblem& p, int multiprocessors) {
   });
 }
 
-void launch_tile_attention(const AttentionProblem& p, cudaStream_t stream) {
+void launch_tile_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream) {
   with_tiles(p, [&]<typename T>() {
     const dim3 grid(static_cast<unsigned>(row_blocks<T>(p)), static_cast<unsigned>(p.kv_heads),
                     static_cast<unsigned>(p.splits));
     allow_shared_memory<tile_kernel<T>>(sizeof(T));
-    tile_kernel<T><<<grid, kThreads, sizeof(T), stream>>>(p);
+    launch_dependent(stream, device, tile_kernel<T>, {grid, kThreads, sizeof(T)}, p);
   });
 }
 

@@ -45,6 +45,15 @@ __device__ inline void from_float(float value, float& out) { out = value; }
 __device__ inline void from_float(float value, __nv_bfloat16& out) { out = __float2bfloat16_rn(value); }
 __device__ inline void from_float(float value, __half& out) { out = __float2half_rn(value); }
 
+// The value as a tensor of the dtype holds it.
+__device__ inline float round_to(float value, int32_t dtype) {
+  switch (dtype) {
+    case QUTLASS_BF16: return __bfloat162float(__float2bfloat16_rn(value));
+    case QUTLASS_F16: return __half2float(__float2half_rn(value));
+    default: return value;
+  }
+}
+
 // V neighbours; 8 of them start at a multiple of 16 bytes.
 template <int V, typename T>
 __device__ inline void load(const T* from, float (&values)[V]) {

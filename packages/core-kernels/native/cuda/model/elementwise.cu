@@ -2,9 +2,10 @@
 #include <cstdint>
 
 #include "check.h"
+#include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/operations.h"
-#include "cuda_stream.h"
 #include "dense.cuh"
+#include "launch.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -33,6 +34,7 @@ __device__ void map(Dense a, Dense b, Dense out, int64_t offset, Function functi
 // A vector to each thread; the last threads take the elements that are left one by one.
 template <typename Function>
 __global__ void map_kernel(Dense a, Dense b, Dense out, int64_t vectors, int64_t count, Function function) {
+  await_dependency();
   const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (index < vectors) {
     map<kVector>(a, b, out, index * kVector, function);
@@ -49,10 +51,9 @@ void enqueue_map(const char* operation, Stream stream, Tensor a, Tensor b, Tenso
       rows_are_aligned(a, kVector) && rows_are_aligned(b, kVector) && rows_are_aligned(out, kVector);
   const int64_t vectors = aligned ? count / kVector : 0;
   const int64_t threads = vectors + (count - vectors * kVector);
-  cuda_stream(stream).run(operation, {a.data, b.data, out.data}, [&](cudaStream_t s) {
-    map_kernel<<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, s>>>(
-        dense(a), dense(b), dense(out), vectors, count, function);
-  });
+  run_dependent(stream, operation, {a.data, b.data, out.data}, map_kernel<Function>,
+                {static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads}, dense(a), dense(b),
+                dense(out), vectors, count, function);
 }
 
 }  // namespace

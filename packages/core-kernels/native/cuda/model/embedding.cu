@@ -2,9 +2,10 @@
 #include <cstdint>
 
 #include "block_reduce.cuh"
+#include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/operations.h"
-#include "cuda_stream.h"
 #include "dense.cuh"
+#include "launch.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -14,6 +15,7 @@ constexpr int kMaxThreads = 256;
 template <int V>
 __global__ void embedding_kernel(const int32_t* ids, Dense table, int64_t vocabulary, int64_t width,
                                  Dense out) {
+  await_dependency();
   const int64_t row = blockIdx.x;
   const int64_t id = ids[row];
   const bool known = id >= 0 && id < vocabulary;
@@ -36,10 +38,9 @@ void embedding(Stream stream, Tensor ids, Tensor table, Tensor out) {
   const bool vectors = rows_are_vectors(table, width) && rows_are_vectors(out, width);
   const auto kernel = vectors ? embedding_kernel<kVector> : embedding_kernel<1>;
   const int threads = block_threads(vectors ? width / kVector : width, kMaxThreads);
-  cuda_stream(stream).run("embedding", {ids.data, table.data, out.data}, [&](cudaStream_t s) {
-    kernel<<<static_cast<unsigned>(ids.shape[0]), threads, 0, s>>>(
-        static_cast<const int32_t*>(ids.data), dense(table), table.shape[0], width, dense(out));
-  });
+  run_dependent(stream, "embedding", {ids.data, table.data, out.data}, kernel,
+                {static_cast<unsigned>(ids.shape[0]), static_cast<unsigned>(threads)},
+                static_cast<const int32_t*>(ids.data), dense(table), table.shape[0], width, dense(out));
 }
 
 }  // namespace qutlass::cuda

@@ -4,9 +4,10 @@
 
 #include "block_reduce.cuh"
 #include "check.h"
+#include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/operations.h"
-#include "cuda_stream.h"
 #include "dense.cuh"
+#include "launch.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -47,11 +48,9 @@ __device__ float sum_of_squares(const float (&values)[V], float sum) {
 
 template <int V>
 __device__ void store_normalized(const RmsNorm& p, int64_t row, int64_t column, float factor,
-                                 float (&values)[V]) {
+                                 const float (&gain)[V], float (&values)[V]) {
   const int64_t offset = row * p.width + column;
   if (p.residual.data) store<V>(values, p.residual, offset);
-  float gain[V];
-  load<V>(p.weight, column, gain);
 #pragma unroll
   for (int i = 0; i < V; ++i) values[i] = values[i] * factor * gain[i];
   store<V>(values, p.out, offset);
@@ -59,16 +58,18 @@ __device__ void store_normalized(const RmsNorm& p, int64_t row, int64_t column, 
 
 template <int V, int Held>
 __global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(RmsNorm p) {
+  await_dependency();
   const int64_t row = blockIdx.x;
   const int64_t step = int64_t{blockDim.x} * V;
   const int64_t first = int64_t{threadIdx.x} * V;
-  float held[Held][V];
+  float held[Held][V], gains[Held][V];
   float sum = 0;
 #pragma unroll
   for (int j = 0; j < Held; ++j) {
     const int64_t column = first + j * step;
     if (column >= p.width) continue;
     load_sum<V>(p, row * p.width + column, held[j]);
+    load<V>(p.weight, column, gains[j]);
     sum = sum_of_squares<V>(held[j], sum);
   }
   for (int64_t column = first + Held * step; column < p.width; column += step) {
@@ -81,12 +82,13 @@ __global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(RmsNorm p) {
 #pragma unroll
   for (int j = 0; j < Held; ++j) {
     const int64_t column = first + j * step;
-    if (column < p.width) store_normalized<V>(p, row, column, factor, held[j]);
+    if (column < p.width) store_normalized<V>(p, row, column, factor, gains[j], held[j]);
   }
   for (int64_t column = first + Held * step; column < p.width; column += step) {
-    float values[V];
+    float values[V], gain[V];
     load_sum<V>(p, row * p.width + column, values);
-    store_normalized<V>(p, row, column, factor, values);
+    load<V>(p.weight, column, gain);
+    store_normalized<V>(p, row, column, factor, gain, values);
   }
 }
 
@@ -99,10 +101,9 @@ void rms_norm(Stream stream, Tensor x, Tensor residual, Tensor weight, float eps
                        rows_are_vectors(weight, width) && rows_are_vectors(out, width);
   const auto kernel = vectors ? rms_norm_kernel<kVector, kHeld> : rms_norm_kernel<1, kHeldSingles>;
   const int threads = block_threads(vectors ? width / kVector : width, kMaxThreads);
-  cuda_stream(stream).run("rms_norm", {x.data, residual.data, weight.data, out.data}, [&](cudaStream_t s) {
-    kernel<<<static_cast<unsigned>(rows), threads, 0, s>>>(
-        {dense(x), dense(residual), dense(weight), dense(out), width, eps});
-  });
+  run_dependent(stream, "rms_norm", {x.data, residual.data, weight.data, out.data}, kernel,
+                {static_cast<unsigned>(rows), static_cast<unsigned>(threads)},
+                {dense(x), dense(residual), dense(weight), dense(out), width, eps});
 }
 
 }  // namespace qutlass::cuda

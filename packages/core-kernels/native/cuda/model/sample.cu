@@ -10,9 +10,10 @@
 #include <cstdint>
 
 #include "block_search.cuh"
+#include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/operations.h"
-#include "cuda_stream.h"
 #include "dense.cuh"
+#include "launch.h"
 #include "numerics/philox.h"
 #include "scratch.h"
 
@@ -54,15 +55,19 @@ __device__ uint32_t order_key(float logit) {
 template <int V>
 __device__ Amount first_largest(const Dense& logits, int64_t row, int classes) {
   Amount best = 0;
-  for (int64_t i = int64_t{threadIdx.x} * V; i < classes; i += int64_t{blockDim.x} * V) {
-    float values[V];
-    load<V>(logits, row * classes + i, values);
+  visit(logits, [&](const auto* data) {
+  // Several loads on their way at once: a block has the row for itself.
+#pragma unroll 4
+    for (int64_t i = int64_t{threadIdx.x} * V; i < classes; i += int64_t{blockDim.x} * V) {
+      float values[V];
+      load<V>(data + row * classes + i, values);
 #pragma unroll
-    for (int j = 0; j < V; ++j) {
-      const uint32_t key = order_key(values[j]);
-      if (key) best = max(best, Amount{key} << 32 | ~static_cast<uint32_t>(i + j));
+      for (int j = 0; j < V; ++j) {
+        const uint32_t key = order_key(values[j]);
+        if (key) best = max(best, Amount{key} << 32 | ~static_cast<uint32_t>(i + j));
+      }
     }
-  }
+  });
   return block_reduce(best, Amount{0}, [](Amount a, Amount b) { return max(a, b); });
 }
 
@@ -72,6 +77,7 @@ __device__ int class_of(Amount largest) {
 
 template <int V>
 __global__ void __launch_bounds__(kMaxThreads) argmax_kernel(Dense logits, int classes, int32_t* out) {
+  await_dependency();
   const Amount largest = first_largest<V>(logits, blockIdx.x, classes);
   if (threadIdx.x == 0) out[blockIdx.x] = class_of(largest);
 }
@@ -171,6 +177,7 @@ __device__ int choose(const Sampling& p, Candidates& candidates, Amount mass_of_
 template <int V>
 __global__ void __launch_bounds__(kMaxThreads, 1) sample_kernel(Sampling p) {
   __shared__ int bins[kBins];
+  await_dependency();
   const int64_t slot = int64_t{blockIdx.x} * p.classes;
   float* weights = p.weights + slot;
   uint32_t* keys = p.keys ? p.keys + slot : nullptr;
@@ -218,10 +225,9 @@ void sample(Stream stream, Tensor logits, Tensor counters, const qutlass_samplin
   const int threads = block_threads(vectors ? classes / kVector : classes, kMaxThreads);
   if (sampling.temperature == 0) {
     const auto kernel = vectors ? argmax_kernel<kVector> : argmax_kernel<1>;
-    cuda_stream(stream).run("sample", {logits.data, counters.data, out.data}, [&](cudaStream_t s) {
-      kernel<<<static_cast<unsigned>(rows), threads, 0, s>>>(dense(logits), static_cast<int>(classes),
-                                                             static_cast<int32_t*>(out.data));
-    });
+    run_dependent(stream, "sample", {logits.data, counters.data, out.data}, kernel,
+                  {static_cast<unsigned>(rows), static_cast<unsigned>(threads)}, dense(logits),
+                  static_cast<int>(classes), static_cast<int32_t*>(out.data));
     return;
   }
   const int top_k = sampling.top_k < classes ? sampling.top_k : 0;
@@ -246,9 +252,8 @@ void sample(Stream stream, Tensor logits, Tensor counters, const qutlass_samplin
                    .keys = narrowed ? scratch.as<uint32_t>() + places : nullptr,
                    .classes_left = narrowed ? scratch.as<int32_t>() + 2 * places : nullptr};
   const auto kernel = vectors ? sample_kernel<kVector> : sample_kernel<1>;
-  cuda_stream(stream).run(
-      "sample", {logits.data, counters.data, out.data, scratch.as<void>()},
-      [&](cudaStream_t s) { kernel<<<static_cast<unsigned>(blocks), threads, 0, s>>>(p); });
+  run_dependent(stream, "sample", {logits.data, counters.data, out.data, scratch.as<void>()}, kernel,
+                {static_cast<unsigned>(blocks), static_cast<unsigned>(threads)}, p);
 }
 
 }  // namespace qutlass::cuda

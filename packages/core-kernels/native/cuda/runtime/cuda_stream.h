@@ -8,7 +8,9 @@
 #include <deque>
 #include <list>
 #include <memory>
+#include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "device.h"
@@ -60,7 +62,7 @@ class CudaStream final : public qutlass_stream {
   // Enqueues a kernel: body(cudaStream_t). `operands` are the pointers that it touches; a graph keeps them
   // alive.
   template <typename Body>
-  void run(const char* operation, std::initializer_list<const void*> operands, Body&& body) {
+  void run(const char* operation, std::span<const void* const> operands, Body&& body) {
     use_device(cuda_device().ordinal());
     if (capture) {
       capture->blocks.add(operands);
@@ -68,6 +70,10 @@ class CudaStream final : public qutlass_stream {
     }
     body(stream_);
     check(cudaGetLastError(), operation);
+  }
+  template <typename Body>
+  void run(const char* operation, std::initializer_list<const void*> operands, Body&& body) {
+    run(operation, std::span(operands.begin(), operands.size()), std::forward<Body>(body));
   }
 
   void launch(std::initializer_list<const void*> operands, Work work) override;

@@ -1,0 +1,47 @@
+import { type FloatDType, loadBinding, type MatmulProblem, scope, Tensor } from '@qutlass/core-kernels';
+import type { Format, FormatKind, QuantizedTensor } from '@qutlass/quant';
+import { chooseKernel } from './choose.js';
+import type { OperandA, OperandB, PartnerOf, Weight } from './pairs.js';
+import { type MatmulOptions, Problem } from './problem.js';
+
+/** A B of {@link matmulGroup}, with the bias of its product. */
+export interface Factor<B extends OperandB = OperandB> extends Pick<MatmulOptions, 'bias'> {
+  readonly b: B;
+}
+
+/**
+ * The products of one A with several B, each as {@link matmul} gives it. Those for which the same kernel is chosen take one
+ * launch if it can do that: `cuda.skinny` can, for B of one format.
+ *
+ * @throws QutlassError as {@link matmul}; then nothing is enqueued
+ */
+export function matmulGroup<A extends FloatDType, D extends FloatDType = A>(
+  a: Tensor<A>,
+  factors: readonly Factor[],
+  options?: Pick<MatmulOptions<D>, 'outDType'>,
+): Tensor<D>[];
+export function matmulGroup<K extends FormatKind, D extends FloatDType = 'bf16'>(
+  a: QuantizedTensor<Format<K>>,
+  factors: readonly Factor<Weight<PartnerOf<K>>>[],
+  options?: Pick<MatmulOptions<D>, 'outDType'>,
+): Tensor<D>[];
+export function matmulGroup(
+  a: OperandA,
+  factors: readonly Factor[],
+  options: Pick<MatmulOptions, 'outDType'> = {},
+): Tensor<FloatDType>[] {
+  const problems = factors.map(({ b, bias }) => new Problem(a, b, { ...options, ...(bias && { bias }) }));
+  return scope(() => {
+    const launches = new Map<number, MatmulProblem[number][]>();
+    const outs = problems.map((problem) => {
+      const out = Tensor.empty(problem.outShape, problem.outDType, a.device);
+      const kernel = chooseKernel(problem, out);
+      launches.set(kernel, [...(launches.get(kernel) ?? []), ...problem.native(out)]);
+      return out;
+    });
+    for (const [kernel, list] of launches) {
+      loadBinding().matmulGroup(a.device.stream.handle, kernel, ...list);
+    }
+    return outs;
+  });
+}
