@@ -133,8 +133,7 @@ function layerMetrics(row: LayerRow): Metric[] {
 }
 
 function decodeMetrics(row: DecodeRow): Metric[] {
-  const format = productName(row.weights, row.activations, row.rotation);
-  const key = `${row.model}, ${row.layers} layers, ${row.context} tokens, ${format}`;
+  const key = `${row.model}, ${row.layers} layers, ${row.context} tokens, ${decodeRowName(row)}`;
   return [
     { key, quantity: 'prefill tokens per second', better: 'higher', spread: row.prefillTokensPerSecond },
     { key, quantity: 'tokens per second', better: 'higher', spread: row.tokensPerSecond },

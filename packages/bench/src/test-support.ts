@@ -160,6 +160,10 @@ export function decodeRow(values: Partial<DecodeRow> = {}): DecodeRow {
     tokensPerSecond: spread(100, 95, 105),
     generatedTokensPerSecond: spread(90, 85, 95),
     bytesPerToken: 3_350_000,
+    step: {
+      ...{ layerBytes: 2_750_000, headBytes: 500_000, cacheBytes: 100_000, activationBytes: 20_000 },
+      ...{ operations: 40, restSeconds: 1e-4 },
+    },
     rooflineTokensPerSecond: 125,
     rooflineFraction: 0.8,
     speedup: exact(1.5),

@@ -2,7 +2,7 @@ import { invalidArgument } from '@qutlass/core-kernels';
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.js';
 import { listOf, runSuite, type SuiteOptions, suiteCommand } from '../cli/suite.js';
-import { measureDecode } from '../decode/measure.js';
+import { type Head, measureDecode } from '../decode/measure.js';
 import { parseVariant } from '../model/variants.js';
 import { MODEL_NAMES, modelConfig } from '../models.js';
 import type { DecodeResults } from '../results/types.js';
@@ -10,9 +10,12 @@ import type { DecodeResults } from '../results/types.js';
 /** What `--format all` stands for. */
 const ALL = ['bf16', 'int8', 'fp8', 'int4', 'mxfp4', 'nvfp4'];
 
+const HEADS: readonly Head[] = ['dense', 'same'];
+
 interface DecodeCommandOptions extends SuiteOptions {
   shape: string;
   format: string;
+  head: string;
   layers?: string;
   context: string;
 }
@@ -24,17 +27,19 @@ export function decodeCommand(context: CommandContext): Command {
   )
     .option('--shape <name>', `${MODEL_NAMES.join(', ')}`, 'tiny')
     .option('--format <list>', `formats as in the command layer, or all: ${ALL.join(', ')}`, 'all')
+    .option('--head <list>', 'the head of quantized models: dense, same (as the layers)', 'dense,same')
     .option('--layers <number>', 'fewer layers than the model has')
     .option('--context <number>', 'tokens of the prompt, after which decoding is timed', '512')
     .addHelpText(
       'after',
       `
-Weights are made and quantized on the device, a matrix at a time. Embedding and head stay dense.
+Weights are made and quantized on the device, a matrix at a time. The embedding stays dense: a step reads one row of it.
 
 Examples:
   $ qutlass-bench decode --quick
   $ qutlass-bench decode --device cuda --shape llama-3-8b --format all --out decode.json
-  $ qutlass-bench decode --device cuda --shape llama-3-70b --format nvfp4,nvfp4:nvfp4+16 --layers 8`,
+  $ qutlass-bench decode --device cuda --shape llama-3-70b --format nvfp4,nvfp4:nvfp4+16 --layers 8
+  $ qutlass-bench decode --device cuda --shape llama-3-8b --format int4 --head same --context 4000`,
     )
     .action((options: DecodeCommandOptions) => runDecode(context, options));
 }
@@ -53,9 +58,16 @@ async function runDecode(context: CommandContext, options: DecodeCommandOptions)
     throw invalidArgument('QUTLASS_E_ARGUMENT', '--context', expected, `${tokens}`);
   }
   const variants = (format === 'all' ? ALL : listOf(format)!).map(parseVariant);
+  const heads = listOf(options.head)!.map(parseHead);
   await runSuite<DecodeResults>(context, options, 'decode', (timing) =>
-    measureDecode({ ...timing, model, layers, context: tokens, variants }),
+    measureDecode({ ...timing, model, layers, context: tokens, variants, heads }),
   );
+}
+
+function parseHead(text: string): Head {
+  const head = HEADS.find((one) => one === text);
+  if (head) return head;
+  throw invalidArgument('QUTLASS_E_ARGUMENT', '--head', HEADS.join(', '), JSON.stringify(text));
 }
 
 function parseCount(option: string, text: string): number {

@@ -1,4 +1,4 @@
-import { QutlassError, Resource, sample, scope, Tensor } from '@qutlass/core-kernels';
+import { Graph, QutlassError, Resource, sample, scope, Tensor } from '@qutlass/core-kernels';
 import type { KVCache, Llama } from '@qutlass/layers';
 import { denseDType } from '../gemm/operands.js';
 import { type Variant, variantName } from '../model/variants.js';
@@ -11,7 +11,7 @@ import { timeGeneration } from '../timing/generation.js';
 import { type Sampled, sampleInterleaved } from '../timing/sampling.js';
 import { samplingOf, type TimingOptions } from '../timing/settings.js';
 import { createRandomLlama } from './random-model.js';
-import { bytesPerToken } from './roofline.js';
+import { bytesPerToken, stepBytes } from './roofline.js';
 
 /** Share of the device's memory that two models may take to be measured in the same rounds. */
 const MEMORY_SHARE = 0.8;
@@ -28,6 +28,21 @@ export interface DecodeOptions extends TimingOptions {
   /** Tokens of the prompt. */
   context: number;
   variants: readonly Variant[];
+  /** Measured one after the other, where they differ. */
+  heads: readonly Head[];
+}
+
+/** The head as it was, or in the format of the layers. */
+export type Head = 'dense' | 'same';
+
+/** A model to measure. */
+interface Candidate {
+  readonly variant: Variant;
+  readonly head: Head;
+}
+
+function candidateName({ variant, head }: Candidate): string {
+  return variant.weights ? `${variantName(variant)}, ${head} head` : variantName(variant);
 }
 
 /**
@@ -36,18 +51,23 @@ export interface DecodeOptions extends TimingOptions {
  * @throws QutlassError `QUTLASS_E_OUT_OF_MEMORY` if none fits; `QUTLASS_E_ARGUMENT` for an unknown model
  */
 export async function measureDecode(options: DecodeOptions): Promise<DecodeRow[]> {
-  const { variants } = options;
+  const { variants, heads } = options;
+  const candidates = variants.flatMap((variant): Candidate[] =>
+    // A dense model has a dense head.
+    variant.weights ? heads.map((head) => ({ variant, head })) : [{ variant, head: 'dense' }],
+  );
   const needsBaseline = variants.some(({ weights }) => weights) && fitsTwice(options);
-  using baseline = needsBaseline ? await buildContext({ weights: null }, options) : undefined;
+  const dense: Candidate = { variant: { weights: null }, head: 'dense' };
+  using baseline = needsBaseline ? await buildContext(dense, options) : undefined;
   const rows: DecodeRow[] = [];
   const tooLarge: QutlassError[] = [];
-  for (const variant of variants) {
+  for (const candidate of candidates) {
     try {
-      rows.push(await measureVariant(variant, baseline, options));
+      rows.push(await measureCandidate(candidate, baseline, options));
     } catch (error) {
       if (!(error instanceof QutlassError) || error.code !== 'QUTLASS_E_OUT_OF_MEMORY') throw error;
       tooLarge.push(error);
-      options.progress?.step(`${options.model} ${variantName(variant)}: does not fit, left out`);
+      options.progress?.step(`${options.model} ${candidateName(candidate)}: does not fit, left out`);
     }
   }
   if (rows.length === 0 && tooLarge[0]) throw tooLarge[0];
@@ -66,36 +86,42 @@ function fitsTwice({ device, model, layers }: DecodeOptions): boolean {
   return 2 * parameters * bytes < MEMORY_SHARE * device.info.memoryBytes;
 }
 
-async function measureVariant(
-  variant: Variant,
+async function measureCandidate(
+  candidate: Candidate,
   baseline: DecodeContext | undefined,
   options: DecodeOptions,
 ): Promise<DecodeRow> {
   const { device, context, limits, progress } = options;
-  using own = await buildContext(variant, options);
+  const { variant, head } = candidate;
+  const name = `${options.model} ${candidateName(candidate)}`;
+  using own = await buildContext(candidate, options);
   const contexts = baseline ? [baseline, own] : [own];
   const time = async (contenderOf: (context: DecodeContext) => Contender): Promise<Sampled> =>
     (await sampleInterleaved(contexts.map(contenderOf), samplingOf(options))).at(-1)!;
-  progress?.step(`${options.model} ${variantName(variant)}: prefill`);
+  progress?.step(`${name}: prefill`);
   const prefill = await time((one) => ({ enqueue: () => one.prefill() }));
-  progress?.step(`${options.model} ${variantName(variant)}: decode`);
+  progress?.step(`${name}: decode`);
   const decode = await time((one) => ({ enqueue: () => one.decode() }));
   const { model } = own;
-  const bytes = bytesPerToken(model, context);
+  const step = stepBytes(model, context);
+  const bytes = bytesPerToken(step);
   const roofline = limits.readBandwidth.median / bytes;
   const tokensPerSecond = perSecond(decode.seconds, 1);
+  const format = variant.weights?.name ?? denseDType(device);
   return {
     model: options.model,
     layers: model.config.numLayers,
-    weights: variant.weights?.name ?? denseDType(device),
+    weights: format,
     activations: variant.activations?.name ?? null,
     rotation: variant.rotation?.toString() ?? null,
+    head: head === 'same' ? format : denseDType(device),
     bytes: model.byteLength,
     context,
     prefillTokensPerSecond: perSecond(prefill.seconds, context),
     tokensPerSecond,
     generatedTokensPerSecond: await generateSpeed(model, own.ids, options),
-    bytesPerToken: Math.round(bytes),
+    bytesPerToken: bytes,
+    step: { ...step, operations: own.operations, restSeconds: decode.seconds.median - 1 / roofline },
     rooflineTokensPerSecond: roofline,
     rooflineFraction: tokensPerSecond.median / roofline,
     speedup: baseline ? decode.speedup : null,
@@ -148,6 +174,12 @@ class DecodeContext extends Resource {
     sample(logits, this.#position).dispose();
   }
 
+  /** Operations of one step. */
+  get operations(): number {
+    using graph = Graph.capture(this.model.device, () => this.decode());
+    return graph.size;
+  }
+
   override owned(): Iterable<Resource> {
     return [this.model, this.#cache, this.#prompt, this.#promptPositions, this.#token, this.#position];
   }
@@ -157,11 +189,12 @@ class DecodeContext extends Resource {
   }
 }
 
-async function buildContext(variant: Variant, options: DecodeOptions): Promise<DecodeContext> {
+async function buildContext(candidate: Candidate, options: DecodeOptions): Promise<DecodeContext> {
   const { device, context, signal, progress } = options;
   const config = modelConfig(options.model, options.layers);
-  progress?.step(`${options.model} ${variantName(variant)}: random weights`);
-  const model = await createRandomLlama(config, variant, device, {
+  progress?.step(`${options.model} ${candidateName(candidate)}: random weights`);
+  const model = await createRandomLlama(config, candidate.variant, device, {
+    quantizeHead: candidate.head === 'same',
     signal,
     onLayer: (index) => progress?.detail(`layer ${index + 1} of ${config.numLayers}`),
   });

@@ -16,6 +16,8 @@ import { createLayer } from '../layer/measure.js';
 import type { Variant } from '../model/variants.js';
 
 export interface RandomModelOptions {
+  /** Whether the head is as the layers are; default: it stays dense, as in the default recipe. */
+  quantizeHead?: boolean;
   signal?: AbortSignal | undefined;
   /** Called before each layer. */
   onLayer?: (index: number) => void;
@@ -23,13 +25,13 @@ export interface RandomModelOptions {
 
 /**
  * A Llama with random weights, made and quantized on the device one matrix after the other: the dense weights of the whole
- * model never exist. Embedding and head stay dense, as in the default recipe.
+ * model never exist. The embedding stays dense.
  */
 export async function createRandomLlama(
   config: LlamaConfig,
   variant: Variant,
   device: Device,
-  { signal, onLayer }: RandomModelOptions = {},
+  { quantizeHead = false, signal, onLayer }: RandomModelOptions = {},
 ): Promise<Llama> {
   const dtype = denseDType(device);
   const built: Module[] = [];
@@ -81,7 +83,9 @@ export async function createRandomLlama(
       // The dense matrices are freed when the device has read them; without waiting, they would pile up.
       await device.synchronize();
     }
-    const lmHead = keep(new Linear(random(vocabSize, hiddenSize)));
+    const lmHead = quantizeHead
+      ? linear(vocabSize, hiddenSize)
+      : keep(new Linear(random(vocabSize, hiddenSize)));
     const parts = { embedTokens, layers, norm: norm(), lmHead };
     return new Llama(config, parts, { dtype, device });
   } catch (error) {

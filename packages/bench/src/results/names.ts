@@ -1,4 +1,4 @@
-import type { ErrorRow, ModelRow } from './types.js';
+import type { DecodeRow, ErrorRow, ModelRow } from './types.js';
 
 /** `nvfp4`, `nvfp4 + hadamard(16)`, `int8-row x int4-g128` with activations first. */
 export function productName(weights: string, activations: string | null, rotation: string | null): string {
@@ -12,4 +12,10 @@ export function modelRowName({ weights, activations, rotation }: ModelRow): stri
 
 export function errorRowName({ format, rotation }: Pick<ErrorRow, 'format' | 'rotation'>): string {
   return productName(format, null, rotation);
+}
+
+/** `int4-g128`, and `int4-g128, head bf16` where the head is not as the layers are. */
+export function decodeRowName({ weights, activations, rotation, head }: DecodeRow): string {
+  const layers = productName(weights, activations, rotation);
+  return head === weights ? layers : `${layers}, head ${head}`;
 }

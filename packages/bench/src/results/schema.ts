@@ -132,18 +132,30 @@ const layerRow = z.strictObject({
   idealSpeedup: spread,
 });
 
+const decodeStep = z.strictObject({
+  layerBytes: count,
+  headBytes: count,
+  cacheBytes: count,
+  activationBytes: count,
+  operations: count,
+  restSeconds: z.number(),
+});
+
 const decodeRow = z.strictObject({
   model: z.string(),
   layers: count,
   weights: z.string(),
   activations: z.string().nullable(),
   rotation: z.string().nullable(),
+  // The defaults are what files say that know of no other.
+  head: z.string().default('bf16'),
   bytes: count,
   context: count,
   prefillTokensPerSecond: spread,
   tokensPerSecond: spread,
   generatedTokensPerSecond: spread,
   bytesPerToken: count,
+  step: decodeStep.nullable().default(null),
   rooflineTokensPerSecond: positive,
   rooflineFraction: positive,
   speedup: spread.nullable(),

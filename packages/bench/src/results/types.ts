@@ -226,6 +226,8 @@ export interface DecodeRow {
   readonly weights: string;
   readonly activations: string | null;
   readonly rotation: string | null;
+  /** What the head is in, the matrix that makes logits. */
+  readonly head: string;
   /** All parameters. */
   readonly bytes: number;
   /** Tokens of the prompt, and in the cache while decoding. */
@@ -238,11 +240,28 @@ export interface DecodeRow {
   readonly generatedTokensPerSecond: Spread;
   /** Parameters, keys and values that one token reads. */
   readonly bytesPerToken: number;
+  /** What a step consists of; null in files that do not say. */
+  readonly step: DecodeStepItems | null;
   /** Tokens per second if these bytes were all, at the bandwidth that reading alone reaches. */
   readonly rooflineTokensPerSecond: number;
   readonly rooflineFraction: number;
   /** Time of a step of the dense model in the same round over the time of this one; null if both do not fit. */
   readonly speedup: Spread | null;
+}
+
+/** What one decoded token takes. */
+export interface DecodeStepItems {
+  /** Bytes of the decoder layers and the last norm. */
+  readonly layerBytes: number;
+  readonly headBytes: number;
+  /** Keys and values of the tokens before. */
+  readonly cacheBytes: number;
+  /** What operations hand to each other, written and read; it stays in the cache of the device. */
+  readonly activationBytes: number;
+  /** Operations of the graph. */
+  readonly operations: number;
+  /** What is left of the time when all bytes that it reads are read as fast as reading alone is. */
+  readonly restSeconds: number;
 }
 
 /** Time of the JavaScript thread. */

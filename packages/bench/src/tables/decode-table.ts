@@ -1,14 +1,20 @@
-import { productName } from '../results/names.js';
+import { decodeRowName } from '../results/names.js';
 import type { DecodeResults, DecodeRow } from '../results/types.js';
 import { percent, roundsNote, speedupCell } from './columns.js';
-import { formatMegabytes, formatSpread } from './format.js';
+import { formatMegabytes, formatSeconds, formatSpread } from './format.js';
 import { type ColumnOf, type Table, tableOf } from './table.js';
+
+type BytesOf = 'headBytes' | 'cacheBytes';
+const megabytesOf =
+  (part: BytesOf) =>
+  ({ step }: DecodeRow): string =>
+    step ? formatMegabytes(step[part]) : '';
 
 const COLUMNS: readonly ColumnOf<DecodeRow>[] = [
   { title: 'Model', value: ({ model, layers }) => `${model}, ${layers} layers` },
   {
     title: 'Format',
-    value: ({ weights, activations, rotation }) => productName(weights, activations, rotation),
+    value: (row) => decodeRowName(row),
   },
   { title: 'MB', align: 'right', value: ({ bytes }) => formatMegabytes(bytes) },
   {
@@ -24,7 +30,15 @@ const COLUMNS: readonly ColumnOf<DecodeRow>[] = [
   },
   { title: 'vs dense', align: 'right', value: ({ speedup }) => (speedup ? speedupCell(speedup) : '') },
   { title: 'MB/token', align: 'right', value: ({ bytesPerToken }) => formatMegabytes(bytesPerToken) },
+  { title: 'head', align: 'right', value: megabytesOf('headBytes') },
+  { title: 'cache', align: 'right', value: megabytesOf('cacheBytes') },
   { title: 'Of reading', align: 'right', value: ({ rooflineFraction }) => percent(rooflineFraction) },
+  { title: 'Operations', align: 'right', value: ({ step }) => (step ? `${step.operations}` : '') },
+  {
+    title: 'Rest each',
+    align: 'right',
+    value: ({ step }) => (step ? formatSeconds(step.restSeconds / step.operations) : ''),
+  },
   {
     title: 'generate() tokens/s',
     align: 'right',

@@ -17,10 +17,10 @@ struct Kernel {
   void (*run)(Context& context, const qutlass_matmul_problem& problem);
   // On other devices: enqueues a valid, supported problem.
   void (*enqueue)(qutlass_stream& stream, const qutlass_matmul_problem& problem) = nullptr;
-  // As enqueue, of several problems, in as few launches as it takes; null: one after the other.
-  void (*enqueue_group)(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) = nullptr;
   // Why this machine lacks what the kernel needs beside its instruction set; empty, or null, if it does not.
   std::string (*absence)() = nullptr;
+  // As enqueue, of several problems, in as few launches as it takes; null: one after the other.
+  void (*enqueue_group)(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) = nullptr;
 };
 
 // The kernels for CUDA devices; none in a build without nvcc.

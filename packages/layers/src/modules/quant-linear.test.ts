@@ -347,6 +347,7 @@ describe('layers that read the same input', () => {
   it('leave nothing behind', async () => {
     using layer = quantLinear(40, 2, mxfp4(), mxfp4());
     using x = randomTensor([3, 100], 7);
+    layer.prepared;
     await expectNoLeak(() => {
       for (const out of LinearModule.forwardGroup([layer, layer], x)) out.dispose();
     });

@@ -1,4 +1,4 @@
-import { productName } from '../../results/names.js';
+import { decodeRowName } from '../../results/names.js';
 import type { DecodeResults, DecodeRow } from '../../results/types.js';
 import type { Figure } from '../figure.js';
 import { kindOf, renderBars } from './plot.js';
@@ -7,7 +7,7 @@ import { kindOf, renderBars } from './plot.js';
 export function decodeFigures({ rows }: DecodeResults): Figure[] {
   const models = new Set(rows.map(({ model }) => model));
   const bar = (row: DecodeRow) => ({
-    name: productName(row.weights, row.activations, row.rotation),
+    name: decodeRowName(row),
     kind: kindOf(row.weights),
     ...(models.size > 1 && { panel: row.model }),
   });

@@ -83,9 +83,14 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
     fail(QUTLASS_E_UNSUPPORTED, "q: expected a head_dim of at most %d on a GPU, got shape %s", kMaxHeadDim,
          shape_text(q).c_str());
   }
-  if (capacity > std::numeric_limits<int32_t>::max() / 2) {
-    fail(QUTLASS_E_UNSUPPORTED, "k_cache: expected a capacity of at most %d on a GPU, got shape %s",
-         std::numeric_limits<int32_t>::max() / 2, shape_text(k_cache).c_str());
+  constexpr int kMost = std::numeric_limits<int32_t>::max() / 2;
+  if (tokens * heads > kMost) {
+    fail(QUTLASS_E_UNSUPPORTED, "q: expected at most %d heads in all on a GPU, got shape %s", kMost,
+         shape_text(q).c_str());
+  }
+  if (capacity > kMost) {
+    fail(QUTLASS_E_UNSUPPORTED, "k_cache: expected a capacity of at most %d on a GPU, got shape %s", kMost,
+         shape_text(k_cache).c_str());
   }
   AttentionProblem p{.q = dense(q),
                      .k_cache = dense(k_cache),

@@ -37,7 +37,9 @@ struct AttentionProblem {
 // The stats' sum of weights of a row that sees nothing of a split.
 inline constexpr float kNothingSeen = -1.0f;
 
-__host__ __device__ inline int64_t rows_of_kv_head(const AttentionProblem& p) { return p.tokens * p.group; }
+__host__ __device__ inline int rows_of_kv_head(const AttentionProblem& p) {
+  return static_cast<int>(p.tokens) * p.group;
+}
 
 // Chooses p.splits from the streaming multiprocessors and the blocks that a launch would have without splits;
 // a split has at least `step` cache rows when all of the cache is visible.
@@ -51,14 +53,15 @@ void launch_decode_attention(const AttentionProblem& p, const cudaDeviceProp& de
 void launch_tile_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream);
 
 // Cache rows that a row of the matrix sees: none below position 0, all past the cache.
-__device__ inline int visible_rows(const AttentionProblem& p, int64_t row) {
-  const int64_t position = p.positions[row / p.group];
-  return position < 0 ? 0 : static_cast<int>(position < p.capacity ? position + 1 : p.capacity);
+__device__ inline int visible_rows(const AttentionProblem& p, int row) {
+  const int position = p.positions[row / p.group];
+  return position < 0 ? 0 : min(position, p.capacity - 1) + 1;
 }
 
 // The index of a row of the matrix among the heads of q and out.
-__device__ inline int64_t head_index(const AttentionProblem& p, int64_t row, int kv_head) {
-  return row / p.group * p.heads + int64_t{kv_head} * p.group + row % p.group;
+__device__ inline int64_t head_index(const AttentionProblem& p, int row, int kv_head) {
+  const int token = row / p.group;
+  return int64_t{token} * p.heads + kv_head * p.group + (row - token * p.group);
 }
 
 __device__ inline int64_t cache_offset(const AttentionProblem& p, int cache_row, int kv_head) {
@@ -72,11 +75,11 @@ struct CacheRange {
 
 // A block's share of the first `deepest` cache rows, in whole steps.
 __device__ inline CacheRange split_range(int deepest, int split, int splits, int step) {
-  const int64_t steps = (int64_t{deepest} + step - 1) / step;
-  const int64_t chunk = (steps + splits - 1) / splits * step;
-  const int64_t begin = split * chunk, end = begin + chunk;
-  return {static_cast<int>(begin < deepest ? begin : deepest),
-          static_cast<int>(end < deepest ? end : deepest)};
+  const int steps = (deepest + step - 1) / step;
+  const int chunk = (steps + splits - 1) / splits * step;
+  // A split may begin far behind the end.
+  const int64_t begin = int64_t{split} * chunk, end = begin + chunk;
+  return {static_cast<int>(min(begin, int64_t{deepest})), static_cast<int>(min(end, int64_t{deepest}))};
 }
 
 // While every score is -infinity the shift is 0, which keeps their weights 0 and not NaN.

@@ -131,6 +131,7 @@ struct Meeting {
   float largest[kRows][kGroups];
   float weights[kRows][kGroups];
   float sums[kGroups][kRows][kWidth];
+  bool seen[kRows];  // whether a row sees anything
 
   __device__ float largest_of(int row) const {
     float of_all = largest[row][0];
@@ -139,10 +140,12 @@ struct Meeting {
     return of_all;
   }
 
-  __device__ void gather(int group, int column, Gathered (&rows)[kRows]) {
+  __device__ void gather(int group, int column, const int (&limits)[kRows], int begin,
+                         Gathered (&rows)[kRows]) {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       if (column == 0) largest[r][group] = rows[r].largest;
+      if (threadIdx.x == 0) seen[r] = limits[r] > begin;
     }
     __syncthreads();
 #pragma unroll
@@ -156,8 +159,7 @@ struct Meeting {
   }
 
   // The result of the block: what rows of heads are, or the part of a split.
-  __device__ void write(const AttentionProblem& p, int64_t first_row, int kv_head, int split,
-                        CacheRange range) const {
+  __device__ void write(const AttentionProblem& p, int first_row, int kv_head, int split) const {
     for (int index = static_cast<int>(threadIdx.x); index < kRows * kWidth; index += kThreads) {
       const int r = index / kWidth, column = index % kWidth;
       if (first_row + r >= rows_of_kv_head(p) || column >= p.head_dim) continue;
@@ -168,15 +170,14 @@ struct Meeting {
         sum += sums[group][r][column];
       }
       const int64_t head = head_index(p, first_row + r, kv_head);
-      const bool seen = visible_rows(p, first_row + r) > range.begin;
       if (p.splits == 1) {
-        const float result[1] = {seen ? sum / weight : 0.0f};
+        const float result[1] = {seen[r] ? sum / weight : 0.0f};
         store<1>(result, p.out, head * p.head_dim + column);
         continue;
       }
       const int64_t slot = split * p.tokens * p.heads + head;
-      if (column == 0) p.partial_stats[slot] = {largest_of(r), seen ? weight : kNothingSeen};
-      if (seen) p.partial_sums[slot * p.head_dim + column] = sum;
+      if (column == 0) p.partial_stats[slot] = {largest_of(r), seen[r] ? weight : kNothingSeen};
+      if (seen[r]) p.partial_sums[slot * p.head_dim + column] = sum;
     }
   }
 };
@@ -188,13 +189,25 @@ __global__ void __launch_bounds__(kThreads, kResident<Reader>)
   constexpr int kGroups = kThreads / Lanes;
   constexpr int kStep = kGroups * kBatch;
   __shared__ Meeting<Lanes> meeting;
-  await_dependency();
   const int group = static_cast<int>(threadIdx.x) / Lanes;
   const int column = static_cast<int>(threadIdx.x) % Lanes * kVector;
   const int kv_head = static_cast<int>(blockIdx.y), split = static_cast<int>(blockIdx.z);
-  const int64_t rows = rows_of_kv_head(p);
-  const int64_t first_row = int64_t{blockIdx.x} * kRows;
+  const int rows = rows_of_kv_head(p);
+  const int first_row = static_cast<int>(blockIdx.x) * kRows;
+  int64_t query_offsets[kRows];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    query_offsets[r] = head_index(p, min(first_row + r, rows - 1), kv_head) * p.head_dim;
+  }
+  await_dependency();
 
+  // On their way while the positions come.
+  const bool vectors = p.q_vectors && column < p.head_dim;
+  Fetched<kVector> fetched[kRows];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    if (vectors) fetched[r] = Fetched<kVector>(p.q, query_offsets[r] + column);
+  }
   int limits[kRows];
   int deepest = 0;
 #pragma unroll
@@ -208,13 +221,16 @@ __global__ void __launch_bounds__(kThreads, kResident<Reader>)
   Batch<Reader> next;
   if (range.begin < range.end) next.read(p, kv_head, column, range.begin + group, kGroups, range.end);
   float queries[kRows][kVector];
-  visit(p.q, [&](const auto* data) {
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const int64_t head = head_index(p, min(first_row + r, rows - 1), kv_head);
-      read_chunk(data + head * p.head_dim, column, p.head_dim, p.q_vectors, queries[r]);
+  for (int r = 0; r < kRows; ++r) {
+    if (vectors) {
+      fetched[r].decode(queries[r]);
+    } else {
+      visit(p.q, [&](const auto* data) {
+        read_chunk(data + query_offsets[r], column, p.head_dim, false, queries[r]);
+      });
     }
-  });
+  }
 
   Gathered gathered[kRows];
   for (int base = range.begin; base < range.end; base += kStep) {
@@ -223,13 +239,13 @@ __global__ void __launch_bounds__(kThreads, kResident<Reader>)
     if (base + kStep < range.end) next.read(p, kv_head, column, first + kStep, kGroups, range.end);
     gather<Lanes>(gathered, queries, batch, p.scale, first, kGroups, limits);
   }
-  meeting.gather(group, column, gathered);
-  meeting.write(p, first_row, kv_head, split, range);
+  meeting.gather(group, column, limits, range.begin, gathered);
+  meeting.write(p, first_row, kv_head, split);
 }
 
 int lanes_of(const AttentionProblem& p) { return p.head_dim <= 64 ? 8 : p.head_dim <= 128 ? 16 : 32; }
 
-int64_t row_blocks(const AttentionProblem& p) { return (rows_of_kv_head(p) + kRows - 1) / kRows; }
+int row_blocks(const AttentionProblem& p) { return (rows_of_kv_head(p) + kRows - 1) / kRows; }
 
 // body(Reader) with the reader for the caches.
 template <typename Body>
@@ -247,7 +263,7 @@ void with_reader(const AttentionProblem& p, Body body) {
 
 void plan_decode_attention(AttentionProblem& p, int multiprocessors) {
   with_reader(p, [&]<typename Reader>() {
-    choose_splits(p, row_blocks(p) * p.kv_heads, int64_t{multiprocessors} * kResident<Reader>,
+    choose_splits(p, int64_t{row_blocks(p)} * p.kv_heads, int64_t{multiprocessors} * kResident<Reader>,
                   kThreads / lanes_of(p) * kBatch);
   });
 }

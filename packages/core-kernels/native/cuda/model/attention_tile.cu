@@ -159,7 +159,7 @@ __device__ void multiply_values(const T& tiles, ThreadRows<T>& rows, int ty, int
 }
 
 template <typename T>
-__device__ void write_rows(const AttentionProblem& p, ThreadRows<T>& rows, int64_t first_row, int ty, int tx,
+__device__ void write_rows(const AttentionProblem& p, ThreadRows<T>& rows, int first_row, int ty, int tx,
                            int kv_head, int split, CacheRange range) {
 #pragma unroll
   for (int i = 0; i < T::kRowsPerThread; ++i) {
@@ -167,7 +167,7 @@ __device__ void write_rows(const AttentionProblem& p, ThreadRows<T>& rows, int64
     for (int distance = kSide / 2; distance > 0; distance /= 2) {
       rows.weight[i] += __shfl_xor_sync(0xFFFFFFFFu, rows.weight[i], distance);
     }
-    const int64_t row = first_row + ty * T::kRowsPerThread + i;
+    const int row = first_row + ty * T::kRowsPerThread + i;
     if (row >= rows_of_kv_head(p)) continue;
     const bool seen = rows.visible[i] > range.begin;
     const int64_t head = head_index(p, row, kv_head);
@@ -201,12 +201,12 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor) tile_kerne
   T& tiles = *reinterpret_cast<T*>(shared);
   const int ty = threadIdx.x / kSide, tx = threadIdx.x % kSide;
   const int kv_head = blockIdx.y, split = blockIdx.z;
-  const int64_t matrix_rows = rows_of_kv_head(p);
+  const int matrix_rows = rows_of_kv_head(p);
   // Late tokens see more of the cache: starting with them leaves short blocks to even out the end.
-  const int64_t first_row = int64_t{gridDim.x - 1 - blockIdx.x} * T::kRows;
+  const int first_row = static_cast<int>(gridDim.x - 1 - blockIdx.x) * T::kRows;
 
   if (threadIdx.x < T::kRows) {
-    const int64_t row = first_row + threadIdx.x;
+    const int row = first_row + static_cast<int>(threadIdx.x);
     tiles.visible[threadIdx.x] = row < matrix_rows ? visible_rows(p, row) : 0;
   }
   load_tile<T, T::kRows>(p.q, p.q_vectors, p.head_dim, tiles.queries, [&](int row) {

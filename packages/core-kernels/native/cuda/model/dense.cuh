@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <type_traits>
 
 #include "qutlass.h"
 
@@ -25,7 +26,7 @@ struct Dense {
 
 inline Dense dense(const qutlass_tensor& tensor) { return {tensor.data, tensor.dtype}; }
 
-inline int64_t dense_bytes(int32_t dtype) { return dtype == QUTLASS_F32 ? 4 : 2; }
+constexpr int64_t dense_bytes(int32_t dtype) { return dtype == QUTLASS_F32 ? 4 : 2; }
 
 // Whether rows of `width` elements all start at a multiple of 16 bytes.
 inline bool rows_are_aligned(const qutlass_tensor& tensor, int64_t width) {
@@ -98,9 +99,54 @@ __device__ inline void visit(const Dense& tensor, Body&& body) {
   }
 }
 
+// V neighbours as they lie in memory. Loads that are followed by a conversion behind a branch on the dtype
+// would go one after the other; these do not wait, so a thread fetches all that it needs and then decodes.
+template <int V>
+struct Fetched {
+  static_assert(V == kVector);
+  uint4 words[2];
+  int32_t dtype;
+
+  Fetched() = default;
+  __device__ Fetched(const Dense& from, int64_t offset) : words{}, dtype(from.dtype) {
+    const auto* data = static_cast<const uint8_t*>(from.data) + offset * dense_bytes(dtype);
+    words[0] = reinterpret_cast<const uint4*>(data)[0];
+    if (dtype == QUTLASS_F32) words[1] = reinterpret_cast<const uint4*>(data)[1];
+  }
+  __device__ void decode(float (&values)[V]) const {
+    const Dense own{const_cast<uint4*>(words), dtype};
+    visit(own, [&](const auto* data) {
+      std::remove_cvref_t<decltype(*data)> raw[V];
+      memcpy(raw, words, sizeof raw);
+#pragma unroll
+      for (int i = 0; i < V; ++i) values[i] = to_float(raw[i]);
+    });
+  }
+};
+
+template <>
+struct Fetched<1> {
+  uint32_t bits;
+  int32_t dtype;
+
+  Fetched() = default;
+  __device__ Fetched(const Dense& from, int64_t offset) : dtype(from.dtype) {
+    bits = dtype == QUTLASS_F32 ? static_cast<const uint32_t*>(from.data)[offset]
+                                : static_cast<const uint16_t*>(from.data)[offset];
+  }
+  __device__ void decode(float (&values)[1]) const {
+    const auto half = static_cast<uint16_t>(bits);
+    switch (dtype) {
+      case QUTLASS_BF16: values[0] = __bfloat162float(__ushort_as_bfloat16(half)); break;
+      case QUTLASS_F16: values[0] = __half2float(__ushort_as_half(half)); break;
+      default: values[0] = __uint_as_float(bits); break;
+    }
+  }
+};
+
 template <int V>
 __device__ inline void load(const Dense& from, int64_t offset, float (&values)[V]) {
-  visit(from, [&](const auto* data) { load<V>(data + offset, values); });
+  Fetched<V>(from, offset).decode(values);
 }
 
 template <int V>

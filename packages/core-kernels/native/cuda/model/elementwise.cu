@@ -23,9 +23,10 @@ struct ScaledAdd {
 
 template <int V, typename Function>
 __device__ void map(Dense a, Dense b, Dense out, int64_t offset, Function function) {
+  const Fetched<V> of_a(a, offset), of_b(b, offset);
   float left[V], right[V], result[V];
-  load<V>(a, offset, left);
-  load<V>(b, offset, right);
+  of_a.decode(left);
+  of_b.decode(right);
 #pragma unroll
   for (int i = 0; i < V; ++i) result[i] = function(left[i], right[i]);
   store<V>(result, out, offset);

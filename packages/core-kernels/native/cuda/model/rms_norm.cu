@@ -27,14 +27,20 @@ struct RmsNorm {
   float eps;
 };
 
-// The normalization reads the float32 sum, not its rounded copy in the residual, so a vector that is read
-// twice is added twice, and the copy written the second time.
+// A vector of x, that of the residual, and, for the end, of the weight, all on their way at once. The
+// normalization reads the float32 sum, not its rounded copy in the residual, so a vector that is read twice
+// is added twice, and the copy written the second time.
 template <int V>
-__device__ void load_sum(const RmsNorm& p, int64_t offset, float (&values)[V]) {
-  load<V>(p.x, offset, values);
+__device__ void load_sum(const RmsNorm& p, int64_t offset, int64_t column, float (&values)[V],
+                         float (&gain)[V]) {
+  const Fetched<V> x(p.x, offset), weight(p.weight, column);
+  // With no residual, x again.
+  const Fetched<V> residual(p.residual.data ? p.residual : p.x, offset);
+  x.decode(values);
+  weight.decode(gain);
   if (!p.residual.data) return;
   float carried[V];
-  load<V>(p.residual, offset, carried);
+  residual.decode(carried);
 #pragma unroll
   for (int i = 0; i < V; ++i) values[i] += carried[i];
 }
@@ -68,13 +74,12 @@ __global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(RmsNorm p) {
   for (int j = 0; j < Held; ++j) {
     const int64_t column = first + j * step;
     if (column >= p.width) continue;
-    load_sum<V>(p, row * p.width + column, held[j]);
-    load<V>(p.weight, column, gains[j]);
+    load_sum<V>(p, row * p.width + column, column, held[j], gains[j]);
     sum = sum_of_squares<V>(held[j], sum);
   }
   for (int64_t column = first + Held * step; column < p.width; column += step) {
-    float values[V];
-    load_sum<V>(p, row * p.width + column, values);
+    float values[V], gain[V];
+    load_sum<V>(p, row * p.width + column, column, values, gain);
     sum = sum_of_squares<V>(values, sum);
   }
   sum = block_reduce(sum, 0.0f, [](float a, float b) { return a + b; });
@@ -86,8 +91,7 @@ __global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(RmsNorm p) {
   }
   for (int64_t column = first + Held * step; column < p.width; column += step) {
     float values[V], gain[V];
-    load_sum<V>(p, row * p.width + column, values);
-    load<V>(p.weight, column, gain);
+    load_sum<V>(p, row * p.width + column, column, values, gain);
     store_normalized<V>(p, row, column, factor, gain, values);
   }
 }

@@ -32,8 +32,9 @@ struct Pairs {
   float first[V], second[V];
 
   __device__ void load(const Dense& x, int64_t offset, int64_t half) {
-    cuda::load<V>(x, offset, first);
-    cuda::load<V>(x, offset + half, second);
+    const Fetched<V> of_first(x, offset), of_second(x, offset + half);
+    of_first.decode(first);
+    of_second.decode(second);
   }
   __device__ void store(const Dense& x, int64_t offset, int64_t half) const {
     cuda::store<V>(first, x, offset);

@@ -54,20 +54,30 @@ __device__ uint32_t order_key(float logit) {
 // Key and class of the first largest logit, as key << 32 | ~class; 0 if all are NaN.
 template <int V>
 __device__ Amount first_largest(const Dense& logits, int64_t row, int classes) {
+  // Vectors that a thread has on their way at once: a block has the row for itself.
+  constexpr int kBatch = 4;
   Amount best = 0;
-  visit(logits, [&](const auto* data) {
-  // Several loads on their way at once: a block has the row for itself.
-#pragma unroll 4
-    for (int64_t i = int64_t{threadIdx.x} * V; i < classes; i += int64_t{blockDim.x} * V) {
+  const int64_t step = int64_t{blockDim.x} * V;
+  for (int64_t first = int64_t{threadIdx.x} * V; first < classes; first += kBatch * step) {
+    Fetched<V> batch[kBatch];
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      // Beyond the end, the first again.
+      const int64_t i = first + b * step;
+      batch[b] = Fetched<V>(logits, row * classes + (i < classes ? i : first));
+    }
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int64_t i = first + b * step < classes ? first + b * step : first;
       float values[V];
-      load<V>(data + row * classes + i, values);
+      batch[b].decode(values);
 #pragma unroll
       for (int j = 0; j < V; ++j) {
         const uint32_t key = order_key(values[j]);
         if (key) best = max(best, Amount{key} << 32 | ~static_cast<uint32_t>(i + j));
       }
     }
-  });
+  }
   return block_reduce(best, Amount{0}, [](Amount a, Amount b) { return max(a, b); });
 }
 
