@@ -1,6 +1,6 @@
 import { invalidArgument } from '@qutlass/core-kernels';
 import { shapeName } from './gemm/shapes.js';
-import { errorRowName, modelRowName, productName } from './results/names.js';
+import { decodeRowName, errorRowName, modelRowName, productName } from './results/names.js';
 import type {
   DecodeRow,
   ErrorRow,

@@ -155,7 +155,7 @@ export function layerResults(rows: LayerRow[] = [layerRow()]): LayerResults {
 export function decodeRow(values: Partial<DecodeRow> = {}): DecodeRow {
   return {
     ...{ model: 'tiny', layers: 4, weights: 'nvfp4', activations: null, rotation: null },
-    ...{ bytes: 2_820_000, context: 512 },
+    ...{ head: 'f32', bytes: 2_820_000, context: 512 },
     prefillTokensPerSecond: exact(4000),
     tokensPerSecond: spread(100, 95, 105),
     generatedTokensPerSecond: spread(90, 85, 95),

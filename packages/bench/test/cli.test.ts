@@ -154,6 +154,7 @@ describe('qutlass-bench', () => {
     [['layer', '--formats', 'nvfp4+a'], 'error QUTLASS_E_ARGUMENT: --formats: expected activations:weights+'],
     [['decode', '--shape', 'gpt-2'], 'error QUTLASS_E_ARGUMENT: model: expected one of tiny, llama-2-7b, '],
     [['decode', '--layers', '5'], 'error QUTLASS_E_ARGUMENT: --layers: expected at most 4 for tiny, got 5'],
+    [['decode', '--head', 'int4'], 'error QUTLASS_E_ARGUMENT: --head: expected dense, same, got "int4"'],
     [['decode', '--context', '1000'], 'error QUTLASS_E_ARGUMENT: --context: expected at most 512, half of '],
     [['docs', '--results', 'none'], 'error QUTLASS_E_ARGUMENT: none: expected a readable folder, got ENOENT'],
     [['gemm', '--formats', 'fp3'], 'error QUTLASS_E_FORMAT: format: expected one of '],

@@ -71,15 +71,25 @@ describe('the suites', () => {
   it('decode: tokens, and the roofline by the bytes of a token', async () => {
     const args = ['--shape', 'tiny', '--layers', '1', '--context', '16', '--format', 'bf16,nvfp4'];
     const { rows, limits } = decodeResults.parse(await run('decode', ...args));
-    expect(rows.map(({ model, layers, weights, context }) => [model, layers, weights, context])).toEqual([
-      ['tiny', 1, dense, 16],
-      ['tiny', 1, 'nvfp4', 16],
+    expect(
+      rows.map(({ model, layers, weights, head, context }) => [model, layers, weights, head, context]),
+    ).toEqual([
+      ['tiny', 1, dense, dense, 16],
+      ['tiny', 1, 'nvfp4', dense, 16],
+      ['tiny', 1, 'nvfp4', 'nvfp4', 16],
     ]);
-    for (const { bytesPerToken, rooflineTokensPerSecond, rooflineFraction, tokensPerSecond } of rows) {
+    for (const { bytesPerToken, step, rooflineTokensPerSecond, rooflineFraction, tokensPerSecond } of rows) {
       expect(rooflineTokensPerSecond).toBeCloseTo(limits.readBandwidth.median / bytesPerToken, 3);
       expect(rooflineFraction).toBeCloseTo(tokensPerSecond.median / rooflineTokensPerSecond, 6);
+      const { layerBytes, headBytes, cacheBytes, operations, restSeconds } = step!;
+      expect(layerBytes + headBytes + cacheBytes).toBe(bytesPerToken);
+      expect(restSeconds).toBeCloseTo(1 / tokensPerSecond.median - 1 / rooflineTokensPerSecond, 9);
+      // Embedding, two norms, four products in one launch each or more, rotation, attention, SiLU; norm, head, choice.
+      expect(operations).toBeGreaterThanOrEqual(13);
     }
-    expect(rows[1]!.bytesPerToken).toBeLessThan(rows[0]!.bytesPerToken);
+    const [whole, quantized, all] = rows.map(({ bytesPerToken }) => bytesPerToken);
+    expect(quantized).toBeLessThan(whole!);
+    expect(all).toBeLessThan(quantized!);
   });
 
   it('host: the kernels of each operation', async () => {

@@ -196,6 +196,11 @@ interface AttentionCase {
 }
 
 const decoding: AttentionCase[] = [
+  ...[
+    { heads: 32, kvHeads: 8 },
+    { heads: 20, kvHeads: 2 },
+    { heads: 3, kvHeads: 3 },
+  ].map((heads) => ({ ...heads, tokens: 1, headDim: 128, capacity: 1500, first: 1330 })),
   ...[64, 1, 32, 72, 80, 100, 128, 192, 256].map((headDim) => ({
     ...{ tokens: 1, heads: 8, kvHeads: 2, headDim, capacity: 700, first: 633 },
   })),
@@ -274,10 +279,13 @@ describe('attention', () => {
     },
   );
 
-  it.each([4, 80])('of %d with positions anywhere, NaN and infinity', async (tokens) => {
-    const c: AttentionCase = { tokens, heads: 4, kvHeads: 2, headDim: 128, capacity: 150, first: 0 };
+  it.each([1, 4, 80])('of %d with positions anywhere, NaN and infinity', async (tokens) => {
+    const first = tokens === 1 ? 100 : 0;
+    const c: AttentionCase = { tokens, heads: 4, kvHeads: 2, headDim: 128, capacity: 150, first };
     const anywhere = range(tokens).map(() => random.integer(-10, 160));
-    await attend(c, { positions: [-1, 2 ** 31 - 1, -(2 ** 31), 150, ...anywhere.slice(4)] });
+    const edges = [-1, 2 ** 31 - 1, -(2 ** 31), 150];
+    if (tokens === 1) for (const position of edges) await attend(c, { positions: [position] });
+    else await attend(c, { positions: [...edges, ...anywhere.slice(4)] });
     await attend(c, { keys: (values) => values.set([Number.NaN], 2 * 256 + 5) });
     await attend(c, { values: (values) => values.set([Number.NaN], 2 * 256 + 5) });
     await attend(c, { values: (values) => values.set([-Infinity], 3 * 256 + 130) });

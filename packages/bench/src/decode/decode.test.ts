@@ -5,7 +5,7 @@ import { denseDType } from '../gemm/operands.js';
 import { parseVariant } from '../model/variants.js';
 import { modelConfig } from '../models.js';
 import { createRandomLlama } from './random-model.js';
-import { bytesPerToken } from './roofline.js';
+import { bytesPerToken, stepBytes } from './roofline.js';
 
 const device = Device.default;
 const { bytes: width } = DTYPES[denseDType(device)];
@@ -38,7 +38,23 @@ it('counts the bytes that a token reads', async () => {
   const layer = attention + 3 * 256 * 768 + 2 * 256;
   const read = 2 * layer + 256 + 1024 * 256 + 256;
   const cache = 2 * 2 * 128 * 100;
-  expect(bytesPerToken(model, 100)).toBe(width * (read + cache));
+  const step = stepBytes(model, 100);
+  expect(bytesPerToken(step)).toBe(width * (read + cache));
+  expect(step).toMatchObject({
+    headBytes: width * 1024 * 256,
+    cacheBytes: width * cache,
+    // Twelve vectors of the residual stream and six of each other kind; the ends of the model.
+    activationBytes: width * (2 * (12 * 256 + 6 * (256 + 128 + 768)) + 6 * 256 + 2 * 1024),
+  });
+});
+
+it('quantizes the head if asked to', async () => {
+  using model = await createRandomLlama(config, parseVariant('nvfp4'), device, { quantizeHead: true });
+  expect(model.child('lm_head')).toBeInstanceOf(QuantLinear);
+  using dense = await createRandomLlama(config, parseVariant('nvfp4'), device);
+  const [own, other] = [stepBytes(model, 1), stepBytes(dense, 1)];
+  expect(own.headBytes).toBeLessThan(other.headBytes);
+  expect({ ...own, headBytes: 0 }).toEqual({ ...other, headBytes: 0 });
 });
 
 it('stops when asked to, and frees what there is', async () => {

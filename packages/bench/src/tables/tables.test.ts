@@ -107,10 +107,10 @@ it('the layer tables say which share quantizing has', () => {
 });
 
 it('the decode table puts tokens beside the roofline', () => {
-  const rows = [decodeRow(), decodeRow({ speedup: null })];
+  const rows = [decodeRow(), decodeRow({ speedup: null, head: 'nvfp4', step: null })];
   expect(texts(decodeTable(decodeResults(rows))).map((row) => row.join(' | '))).toEqual([
-    'tiny, 4 layers | nvfp4 | 2.82 | 4000 | 100.0 | ±5 % | 1.50x | 3.35 | 80 % | 90.0',
-    'tiny, 4 layers | nvfp4 | 2.82 | 4000 | 100.0 | ±5 % |  | 3.35 | 80 % | 90.0',
+    'tiny, 4 layers | nvfp4, head f32 | 2.82 | 4000 | 100.0 | ±5 % | 1.50x | 3.35 | 0.50 | 0.10 | 80 % | 40 | 2.50 us | 90.0',
+    'tiny, 4 layers | nvfp4 | 2.82 | 4000 | 100.0 | ±5 % |  | 3.35 |  |  | 80 % |  |  | 90.0',
   ]);
 });
 

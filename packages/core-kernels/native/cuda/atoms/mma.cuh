@@ -27,6 +27,13 @@ __device__ inline void load_matrices_transposed(const void* row, uint32_t& r0, u
                : "memory");
 }
 
+// A matrix of 8 x 8 of 16 bits in the registers of a warp, a lane with two neighbours of a row, transposed.
+__device__ inline uint32_t transpose_matrix(uint32_t pair) {
+  uint32_t transposed;
+  asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(transposed) : "r"(pair));
+  return transposed;
+}
+
 // c[16][8] += a[16][16] b[8][16]^T in bf16 with float32 sums.
 __device__ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "

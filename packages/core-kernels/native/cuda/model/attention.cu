@@ -21,37 +21,76 @@ constexpr int64_t kMaxSplits = 128;
 constexpr int kCombineColumns = 128;
 constexpr int kCombineGroups = 4;
 constexpr int kCombineThreads = kCombineColumns * kCombineGroups;
-// The factor of a split in which a row sees nothing, and whose sums nobody wrote.
-constexpr float kNoFactor = -1.0f;
+constexpr int kSplitsPerLane = kMaxSplits / kWarp;
+
+// What each split is multiplied with, by lanes of a warp: split s is number s / 32 of lane s % 32.
+struct Factors {
+  float values[kSplitsPerLane];
+  float weight;  // of all
+  bool seen;     // whether any split sees anything
+
+  __device__ Factors(const AttentionProblem& p, int64_t head, int64_t heads) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    float2 stats[kSplitsPerLane];
+    float largest = -INFINITY;
+    seen = false;
+#pragma unroll
+    for (int i = 0; i < kSplitsPerLane; ++i) {
+      const int split = i * kWarp + lane;
+      stats[i] = split < p.splits ? p.partial_stats[split * heads + head] : float2{0, kNothingSeen};
+    }
+#pragma unroll
+    for (const float2& of_split : stats) {
+      if (of_split.y == kNothingSeen) continue;
+      largest = fmaxf(largest, of_split.x);
+      seen = true;
+    }
+    seen = __any_sync(0xFFFFFFFFu, seen);
+    largest = warp_reduce(largest, [](float a, float b) { return fmaxf(a, b); });
+    const float shift = score_shift(largest);
+    weight = 0;
+#pragma unroll
+    for (int i = 0; i < kSplitsPerLane; ++i) {
+      const bool own = stats[i].y != kNothingSeen;
+      values[i] = own ? expf(stats[i].x - shift) : 0.0f;
+      if (own) weight = fmaf(stats[i].y, values[i], weight);
+    }
+    weight = warp_reduce(weight, [](float a, float b) { return a + b; });
+  }
+};
 
 // out = the sum over the splits, each brought to the largest score of all. A block to a head of a token.
 __global__ void __launch_bounds__(kCombineThreads)
     combine_kernel(const __grid_constant__ AttentionProblem p) {
-  __shared__ float factors[kMaxSplits];
   __shared__ float parts[kCombineGroups][kCombineColumns];
+  __shared__ float factors[kMaxSplits];
   await_dependency();
-  const int thread = static_cast<int>(threadIdx.x);
   const int64_t head = blockIdx.x;
   const int64_t heads = gridDim.x;
-  float2 stats{-INFINITY, kNothingSeen};
-  if (thread < p.splits) stats = p.partial_stats[thread * heads + head];
-  const bool seen = stats.y != kNothingSeen;
-  const float largest =
-      block_reduce(seen ? stats.x : -INFINITY, -INFINITY, [](float a, float b) { return fmaxf(a, b); });
-  const float factor = seen ? expf(stats.x - score_shift(largest)) : kNoFactor;
-  if (thread < p.splits) factors[thread] = factor;
-  const float weight =
-      block_reduce(seen ? stats.y * factor : 0.0f, 0.0f, [](float a, float b) { return a + b; });
-  const bool any = __syncthreads_or(seen);
-  const int lane = thread % kCombineColumns, group = thread / kCombineColumns;
+  const Factors own(p, head, heads);
+  if (threadIdx.x < kWarp) {
+#pragma unroll
+    for (int i = 0; i < kSplitsPerLane; ++i) factors[i * kWarp + threadIdx.x] = own.values[i];
+  }
+  const int lane = static_cast<int>(threadIdx.x) % kCombineColumns;
+  const int group = static_cast<int>(threadIdx.x) / kCombineColumns;
   for (int first = 0; first < p.head_dim; first += kCombineColumns) {
     const int column = first + lane;
+    constexpr int kBatch = 8;
     float sum = 0;
-    if (column < p.head_dim) {
-#pragma unroll 8
-      for (int split = group; split < p.splits; split += kCombineGroups) {
-        if (factors[split] == kNoFactor) continue;
-        sum = fmaf(p.partial_sums[(split * heads + head) * p.head_dim + column], factors[split], sum);
+    __syncthreads();
+    for (int begin = group; begin < p.splits; begin += kBatch * kCombineGroups) {
+      float sums[kBatch] = {};
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int split = begin + i * kCombineGroups;
+        if (split < p.splits && column < p.head_dim)
+          sums[i] = p.partial_sums[(split * heads + head) * p.head_dim + column];
+      }
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int split = begin + i * kCombineGroups;
+        if (split < p.splits) sum = fmaf(sums[i], factors[split], sum);
       }
     }
     parts[group][lane] = sum;
@@ -60,12 +99,16 @@ __global__ void __launch_bounds__(kCombineThreads)
       float total = 0;
 #pragma unroll
       for (int i = 0; i < kCombineGroups; ++i) total += parts[i][lane];
-      const float result[1] = {any ? total / weight : 0.0f};
+      const float result[1] = {own.seen ? total / own.weight : 0.0f};
       store<1>(result, p.out, head * p.head_dim + column);
     }
-    __syncthreads();
   }
 }
+
+struct Way {
+  decltype(&plan_token_attention) plan;
+  decltype(&launch_token_attention) launch;
+};
 
 }  // namespace
 
@@ -110,9 +153,12 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
                      .splits = 1,
                      .partial_sums = nullptr,
                      .partial_stats = nullptr};
-  const bool decode = rows_of_kv_head(p) <= kMaxDecodeRows;
   const cudaDeviceProp& device = cuda_stream(stream).cuda_device().properties();
-  (decode ? plan_decode_attention : plan_tile_attention)(p, device.multiProcessorCount);
+  const bool few = rows_of_kv_head(p) <= kMaxDecodeRows;
+  const auto [plan, launch] = is_token_attention(p) ? Way{plan_token_attention, launch_token_attention}
+                              : few                 ? Way{plan_decode_attention, launch_decode_attention}
+                                                    : Way{plan_tile_attention, launch_tile_attention};
+  plan(p, device.multiProcessorCount);
 
   const int64_t partials = p.splits > 1 ? p.splits * tokens * heads : 0;
   const size_t stats_bytes = static_cast<size_t>(partials) * sizeof(float2);
@@ -125,7 +171,7 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
   cuda_stream(stream).run("attention",
                           {q.data, k_cache.data, v_cache.data, positions.data, out.data, scratch.as<void>()},
                           [&](cudaStream_t s) {
-                            (decode ? launch_decode_attention : launch_tile_attention)(p, device, s);
+                            launch(p, device, s);
                             if (!partials) return;
                             launch_dependent(s, device, combine_kernel,
                                              {static_cast<unsigned>(tokens * heads), kCombineThreads}, p);

@@ -34,7 +34,7 @@ struct AttentionProblem {
   float2* partial_stats;  // [splits, tokens * heads] of largest score and sum of weights
 };
 
-// The stats' sum of weights of a row that sees nothing of a split.
+// The stats' sum of weights of a row that sees nothing of a split; its sums are 0.
 inline constexpr float kNothingSeen = -1.0f;
 
 __host__ __device__ inline int rows_of_kv_head(const AttentionProblem& p) {
@@ -45,11 +45,14 @@ __host__ __device__ inline int rows_of_kv_head(const AttentionProblem& p) {
 // a split has at least `step` cache rows when all of the cache is visible.
 void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, int step);
 
-// The two ways of computing it, from few and from many rows.
+// The ways of computing it: of one token over a bf16 cache, of few rows, of many.
+bool is_token_attention(const AttentionProblem& p);
+void plan_token_attention(AttentionProblem& p, int multiprocessors);
+void launch_token_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream);
 constexpr int64_t kMaxDecodeRows = 16;
 void plan_decode_attention(AttentionProblem& p, int multiprocessors);
-void plan_tile_attention(AttentionProblem& p, int multiprocessors);
 void launch_decode_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream);
+void plan_tile_attention(AttentionProblem& p, int multiprocessors);
 void launch_tile_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream);
 
 // Cache rows that a row of the matrix sees: none below position 0, all past the cache.

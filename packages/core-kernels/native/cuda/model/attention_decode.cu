@@ -1,9 +1,10 @@
-// Attention of few rows, as in decoding: the time is that of reading the cache. Groups of lanes go through
-// the cache rows of the block on their own, each lane with eight columns of keys, values and sums in
-// registers; nothing is shared until the groups are added up at the end.
+// Attention of few rows over any cache. Groups of lanes go through the cache rows of the block on their own,
+// each lane with eight columns of keys, values and sums in registers; nothing is shared until the groups are
+// added up at the end.
 #include <algorithm>
 
 #include "attention.cuh"
+#include "attention_meeting.cuh"
 #include "cuda/atoms/dependent_launch.cuh"
 #include "launch.h"
 
@@ -122,73 +123,13 @@ __device__ void gather(Gathered (&rows)[kRows], const float (&queries)[kRows][kV
   }
 }
 
-// What the groups of a block have gathered, brought to the largest score of all.
-template <int Lanes>
-struct Meeting {
-  static constexpr int kGroups = kThreads / Lanes;
-  static constexpr int kWidth = Lanes * kVector;
-
-  float largest[kRows][kGroups];
-  float weights[kRows][kGroups];
-  float sums[kGroups][kRows][kWidth];
-  bool seen[kRows];  // whether a row sees anything
-
-  __device__ float largest_of(int row) const {
-    float of_all = largest[row][0];
-#pragma unroll
-    for (int group = 1; group < kGroups; ++group) of_all = fmaxf(of_all, largest[row][group]);
-    return of_all;
-  }
-
-  __device__ void gather(int group, int column, const int (&limits)[kRows], int begin,
-                         Gathered (&rows)[kRows]) {
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      if (column == 0) largest[r][group] = rows[r].largest;
-      if (threadIdx.x == 0) seen[r] = limits[r] > begin;
-    }
-    __syncthreads();
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const float factor = expf(rows[r].largest - score_shift(largest_of(r)));
-      if (column == 0) weights[r][group] = rows[r].weight * factor;
-#pragma unroll
-      for (int i = 0; i < kVector; ++i) sums[group][r][column + i] = rows[r].sums[i] * factor;
-    }
-    __syncthreads();
-  }
-
-  // The result of the block: what rows of heads are, or the part of a split.
-  __device__ void write(const AttentionProblem& p, int first_row, int kv_head, int split) const {
-    for (int index = static_cast<int>(threadIdx.x); index < kRows * kWidth; index += kThreads) {
-      const int r = index / kWidth, column = index % kWidth;
-      if (first_row + r >= rows_of_kv_head(p) || column >= p.head_dim) continue;
-      float weight = 0, sum = 0;
-#pragma unroll
-      for (int group = 0; group < kGroups; ++group) {
-        weight += weights[r][group];
-        sum += sums[group][r][column];
-      }
-      const int64_t head = head_index(p, first_row + r, kv_head);
-      if (p.splits == 1) {
-        const float result[1] = {seen[r] ? sum / weight : 0.0f};
-        store<1>(result, p.out, head * p.head_dim + column);
-        continue;
-      }
-      const int64_t slot = split * p.tokens * p.heads + head;
-      if (column == 0) p.partial_stats[slot] = {largest_of(r), seen[r] ? weight : kNothingSeen};
-      if (seen[r]) p.partial_sums[slot * p.head_dim + column] = sum;
-    }
-  }
-};
-
 // Grid: blocks of kRows rows, kv heads, splits. `Lanes` lanes hold a row of up to 8 * Lanes columns.
 template <typename Reader, int Lanes>
 __global__ void __launch_bounds__(kThreads, kResident<Reader>)
     decode_kernel(const __grid_constant__ AttentionProblem p) {
   constexpr int kGroups = kThreads / Lanes;
   constexpr int kStep = kGroups * kBatch;
-  __shared__ Meeting<Lanes> meeting;
+  __shared__ Meeting<kGroups, kRows, Lanes * kVector> meeting;
   const int group = static_cast<int>(threadIdx.x) / Lanes;
   const int column = static_cast<int>(threadIdx.x) % Lanes * kVector;
   const int kv_head = static_cast<int>(blockIdx.y), split = static_cast<int>(blockIdx.z);
@@ -239,8 +180,21 @@ __global__ void __launch_bounds__(kThreads, kResident<Reader>)
     if (base + kStep < range.end) next.read(p, kv_head, column, first + kStep, kGroups, range.end);
     gather<Lanes>(gathered, queries, batch, p.scale, first, kGroups, limits);
   }
-  meeting.gather(group, column, limits, range.begin, gathered);
-  meeting.write(p, first_row, kv_head, split);
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    if (column == 0) meeting.largest[r][group] = gathered[r].largest;
+    if (threadIdx.x == 0) meeting.seen[r] = limits[r] > range.begin;
+  }
+  __syncthreads();
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    const float factor = meeting.factor(r, group);
+    if (column == 0) meeting.weights[r][group] = gathered[r].weight * factor;
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) meeting.sums[group][r][column + i] = gathered[r].sums[i] * factor;
+  }
+  __syncthreads();
+  meeting.write(p, first_row, kv_head, split, kThreads);
 }
 
 int lanes_of(const AttentionProblem& p) { return p.head_dim <= 64 ? 8 : p.head_dim <= 128 ? 16 : 32; }

@@ -185,8 +185,8 @@ __device__ void write_rows(const AttentionProblem& p, ThreadRows<T>& rows, int f
         if (p.splits == 1) {
           const float result[1] = {seen ? of_column[c] / rows.weight[i] : 0.0f};
           store<1>(result, p.out, head * p.head_dim + column);
-        } else if (seen) {
-          p.partial_sums[slot * p.head_dim + column] = of_column[c];
+        } else {
+          p.partial_sums[slot * p.head_dim + column] = seen ? of_column[c] : 0.0f;
         }
       }
     }

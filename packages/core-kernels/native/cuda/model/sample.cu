@@ -56,29 +56,43 @@ template <int V>
 __device__ Amount first_largest(const Dense& logits, int64_t row, int classes) {
   // Vectors that a thread has on their way at once: a block has the row for itself.
   constexpr int kBatch = 4;
-  Amount best = 0;
-  const int64_t step = int64_t{blockDim.x} * V;
-  for (int64_t first = int64_t{threadIdx.x} * V; first < classes; first += kBatch * step) {
+  // Of this thread. A NaN is not above anything.
+  float largest = -INFINITY;
+  int first = classes;
+  const int step = static_cast<int>(blockDim.x) * V;
+  for (int begin = static_cast<int>(threadIdx.x) * V; begin < classes; begin += kBatch * step) {
     Fetched<V> batch[kBatch];
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
-      // Beyond the end, the first again.
-      const int64_t i = first + b * step;
-      batch[b] = Fetched<V>(logits, row * classes + (i < classes ? i : first));
+      // Beyond the end, the first again, which is not above itself.
+      const int i = begin + b * step;
+      batch[b] = Fetched<V>(logits, row * classes + (i < classes ? i : begin));
     }
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
-      const int64_t i = first + b * step < classes ? first + b * step : first;
       float values[V];
       batch[b].decode(values);
 #pragma unroll
       for (int j = 0; j < V; ++j) {
-        const uint32_t key = order_key(values[j]);
-        if (key) best = max(best, Amount{key} << 32 | ~static_cast<uint32_t>(i + j));
+        if (values[j] > largest) {
+          largest = values[j];
+          first = begin + b * step + j;
+        }
       }
     }
   }
-  return block_reduce(best, Amount{0}, [](Amount a, Amount b) { return max(a, b); });
+  // Where nothing is above it, -infinity counts.
+  for (int begin = static_cast<int>(threadIdx.x) * V; first == classes && begin < classes; begin += step) {
+    float values[V];
+    load<V>(logits, row * classes + begin, values);
+#pragma unroll
+    for (int j = V - 1; j >= 0; --j) {
+      if (values[j] == -INFINITY) first = begin + j;
+    }
+  }
+  const uint32_t key = first < classes ? order_key(largest) : 0;
+  const Amount own = key ? Amount{key} << 32 | ~static_cast<uint32_t>(first) : 0;
+  return block_reduce(own, Amount{0}, [](Amount a, Amount b) { return max(a, b); });
 }
 
 __device__ int class_of(Amount largest) {
