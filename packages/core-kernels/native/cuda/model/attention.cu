@@ -29,7 +29,7 @@ struct Factors {
   float weight;  // of all
   bool seen;     // whether any split sees anything
 
-  __device__ Factors(const AttentionProblem& p, int64_t head, int64_t heads) {
+  __device__ Factors(const AttentionProblem& p, int64_t head) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     float2 stats[kSplitsPerLane];
     float largest = -INFINITY;
@@ -37,7 +37,7 @@ struct Factors {
 #pragma unroll
     for (int i = 0; i < kSplitsPerLane; ++i) {
       const int split = i * kWarp + lane;
-      stats[i] = split < p.splits ? p.partial_stats[split * heads + head] : float2{0, kNothingSeen};
+      stats[i] = split < p.splits ? p.partial_stats[head * p.splits + split] : float2{0, kNothingSeen};
     }
 #pragma unroll
     for (const float2& of_split : stats) {
@@ -59,6 +59,31 @@ struct Factors {
   }
 };
 
+// The sums of some splits of a head, group, group + kCombineGroups, ... from `begin` on, zeros beyond.
+struct SumsOfSplits {
+  static constexpr int kCount = 8;
+  static constexpr int kStep = kCount * kCombineGroups;
+  float values[kCount];
+
+  __device__ void read(const AttentionProblem& p, int64_t head, int begin, int column) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const int64_t split = begin + i * kCombineGroups;
+      values[i] = 0;
+      if (split < p.splits && column < p.head_dim)
+        values[i] = p.partial_sums[(split * gridDim.x + head) * p.head_dim + column];
+    }
+  }
+  __device__ float add(float sum, const AttentionProblem& p, const float* factors, int begin) const {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const int split = begin + i * kCombineGroups;
+      if (split < p.splits) sum = fmaf(values[i], factors[split], sum);
+    }
+    return sum;
+  }
+};
+
 // out = the sum over the splits, each brought to the largest score of all. A block to a head of a token.
 __global__ void __launch_bounds__(kCombineThreads)
     combine_kernel(const __grid_constant__ AttentionProblem p) {
@@ -66,32 +91,22 @@ __global__ void __launch_bounds__(kCombineThreads)
   __shared__ float factors[kMaxSplits];
   await_dependency();
   const int64_t head = blockIdx.x;
-  const int64_t heads = gridDim.x;
-  const Factors own(p, head, heads);
+  const int lane = static_cast<int>(threadIdx.x) % kCombineColumns;
+  const int group = static_cast<int>(threadIdx.x) / kCombineColumns;
+  // On their way while the factors are found.
+  SumsOfSplits sums;
+  sums.read(p, head, group, lane);
+  const Factors own(p, head);
   if (threadIdx.x < kWarp) {
 #pragma unroll
     for (int i = 0; i < kSplitsPerLane; ++i) factors[i * kWarp + threadIdx.x] = own.values[i];
   }
-  const int lane = static_cast<int>(threadIdx.x) % kCombineColumns;
-  const int group = static_cast<int>(threadIdx.x) / kCombineColumns;
-  for (int first = 0; first < p.head_dim; first += kCombineColumns) {
-    const int column = first + lane;
-    constexpr int kBatch = 8;
+  __syncthreads();
+  for (int column = lane; column < p.head_dim + lane; column += kCombineColumns) {
     float sum = 0;
-    __syncthreads();
-    for (int begin = group; begin < p.splits; begin += kBatch * kCombineGroups) {
-      float sums[kBatch] = {};
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int split = begin + i * kCombineGroups;
-        if (split < p.splits && column < p.head_dim)
-          sums[i] = p.partial_sums[(split * heads + head) * p.head_dim + column];
-      }
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int split = begin + i * kCombineGroups;
-        if (split < p.splits) sum = fmaf(sums[i], factors[split], sum);
-      }
+    for (int begin = group; begin < p.splits; begin += SumsOfSplits::kStep) {
+      if (column > lane || begin > group) sums.read(p, head, begin, column);
+      sum = sums.add(sum, p, factors, begin);
     }
     parts[group][lane] = sum;
     __syncthreads();
@@ -102,6 +117,7 @@ __global__ void __launch_bounds__(kCombineThreads)
       const float result[1] = {own.seen ? total / own.weight : 0.0f};
       store<1>(result, p.out, head * p.head_dim + column);
     }
+    __syncthreads();
   }
 }
 

@@ -31,7 +31,7 @@ struct AttentionProblem {
   bool v_vectors;
   int splits;
   float* partial_sums;    // [splits, tokens * heads, head_dim], or null for one split
-  float2* partial_stats;  // [splits, tokens * heads] of largest score and sum of weights
+  float2* partial_stats;  // [tokens * heads, splits] of largest score and sum of weights
 };
 
 // The stats' sum of weights of a row that sees nothing of a split; its sums are 0.

@@ -28,9 +28,10 @@ struct Meeting {
 
   // Adds the groups up and writes what the block is for: rows of heads, or the part of a split.
   __device__ void write(const AttentionProblem& p, int first_row, int kv_head, int split, int threads) const {
-    for (int index = static_cast<int>(threadIdx.x); index < Rows * Width; index += threads) {
+    const int rows = min(Rows, rows_of_kv_head(p) - first_row);
+    for (int index = static_cast<int>(threadIdx.x); index < rows * Width; index += threads) {
       const int r = index / Width, column = index % Width;
-      if (first_row + r >= rows_of_kv_head(p) || column >= p.head_dim) continue;
+      if (column >= p.head_dim) continue;
       float weight = 0, sum = 0;
 #pragma unroll
       for (int group = 0; group < Groups; ++group) {
@@ -43,8 +44,9 @@ struct Meeting {
         store<1>(result, p.out, head * p.head_dim + column);
         continue;
       }
+      if (column == 0)
+        p.partial_stats[head * p.splits + split] = {largest_of(r), seen[r] ? weight : kNothingSeen};
       const int64_t slot = split * p.tokens * p.heads + head;
-      if (column == 0) p.partial_stats[slot] = {largest_of(r), seen[r] ? weight : kNothingSeen};
       p.partial_sums[slot * p.head_dim + column] = seen[r] ? sum : 0.0f;
     }
   }

@@ -173,7 +173,7 @@ __device__ void write_rows(const AttentionProblem& p, ThreadRows<T>& rows, int f
     const int64_t head = head_index(p, row, kv_head);
     const int64_t slot = split * p.tokens * p.heads + head;
     if (p.splits > 1 && tx == 0)
-      p.partial_stats[slot] = {rows.largest[i], seen ? rows.weight[i] : kNothingSeen};
+      p.partial_stats[head * p.splits + split] = {rows.largest[i], seen ? rows.weight[i] : kNothingSeen};
 #pragma unroll
     for (int j = 0; j < T::kQuadsPerThread; ++j) {
       const float4 sum = rows.sums[i][j];
