@@ -48,8 +48,9 @@ const COLUMNS: readonly ColumnOf<DecodeRow>[] = [
 
 export function decodeTable({ rows, settings }: DecodeResults): Table {
   const note =
-    `${roundsNote(settings.rounds)} One sequence with a prompt of ${rows[0]!.context} tokens; random weights, embedding and ` +
-    'head dense. MB/token: parameters, keys and values that a token reads. Of reading: their rate over what reading alone ' +
-    'reaches. generate(): the same through the public interface, host included.';
+    `${roundsNote(settings.rounds)} One sequence with a prompt of ${rows[0]!.context} tokens; random weights, a dense ` +
+    'embedding. MB/token: parameters, keys and values that a token reads; of these, head and cache. Of reading: their rate over ' +
+    'what reading alone reaches. Rest each: the time beyond that, by operation of a step. generate(): the same through the ' +
+    'public interface, host included.';
   return tableOf('Prompt and decoding', rows, COLUMNS, note);
 }
