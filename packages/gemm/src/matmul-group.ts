@@ -10,8 +10,8 @@ export interface Factor<B extends OperandB = OperandB> extends Pick<MatmulOption
 }
 
 /**
- * The products of one A with several B, each as {@link matmul} gives it. Those for which the same kernel is chosen take one
- * launch if it can do that: `cuda.skinny` can, for B of one format.
+ * The products of one A with several B, each as {@link matmul} gives it. Those for which the same kernel is chosen are handed
+ * to it together.
  *
  * @throws QutlassError as {@link matmul}; then nothing is enqueued
  */

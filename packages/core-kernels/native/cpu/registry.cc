@@ -167,9 +167,7 @@ qutlass_status qutlass_matmul_group(qutlass_stream* stream, int32_t kernel,
     if ((chosen.enqueue != nullptr) != (stream->device.operations != nullptr)) {
       qutlass::fail(QUTLASS_E_UNSUPPORTED, "%s: expected a %s stream", chosen.info.name, chosen.info.device);
     }
-    const std::span<const qutlass_matmul_problem> group(problems, static_cast<size_t>(count));
-    if (chosen.enqueue_group) return chosen.enqueue_group(*stream, group);
-    for (const qutlass_matmul_problem& problem : group) {
+    for (const auto& problem : std::span(problems, static_cast<size_t>(count))) {
       if (chosen.enqueue) {
         chosen.enqueue(*stream, problem);
       } else {

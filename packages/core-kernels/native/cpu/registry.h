@@ -19,8 +19,6 @@ struct Kernel {
   void (*enqueue)(qutlass_stream& stream, const qutlass_matmul_problem& problem) = nullptr;
   // Why this machine lacks what the kernel needs beside its instruction set; empty, or null, if it does not.
   std::string (*absence)() = nullptr;
-  // As enqueue, of several problems, in as few launches as it takes; null: one after the other.
-  void (*enqueue_group)(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) = nullptr;
 };
 
 // The kernels for CUDA devices; none in a build without nvcc.

@@ -355,8 +355,8 @@ QUTLASS_API qutlass_status qutlass_kernel_get_info(int32_t index, qutlass_kernel
 QUTLASS_API qutlass_status qutlass_matmul_supported(int32_t kernel, const qutlass_matmul_problem* problem);
 QUTLASS_API qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel,
                                           const qutlass_matmul_problem* problem);
-/* Several problems as by qutlass_matmul, none of which reads the result of another; in one launch where the
- * kernel can do that: several B of one format, multiplied with the same A. */
+/* Several problems as by qutlass_matmul, none of which reads the result of another: a kernel may run them in
+ * one launch. */
 QUTLASS_API qutlass_status qutlass_matmul_group(qutlass_stream* stream, int32_t kernel,
                                                 const qutlass_matmul_problem* problems, int32_t count);
 

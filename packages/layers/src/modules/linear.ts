@@ -40,8 +40,8 @@ export abstract class LinearModule extends Module {
   }
 
   /**
-   * What each of the layers gives for the same x [M, inFeatures]. Where they read it alike it is quantized once, and one
-   * launch computes all if their kernel can do that; else it is as if each were called.
+   * What each of the layers gives for the same x [M, inFeatures]. Where they read it alike it is quantized once, and
+   * the products are made together; else it is as if each were called.
    * @throws QutlassError as {@link forward}
    */
   static forwardGroup<D extends FloatDType>(layers: readonly LinearModule[], x: Tensor<D>): Tensor<D>[] {

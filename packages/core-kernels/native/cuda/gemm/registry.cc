@@ -64,10 +64,6 @@ const Kernel kKernels[] = {
        cuda::require_skinny(problem);
      },
      nullptr,
-     [](qutlass_stream& stream, const qutlass_matmul_problem& problem) {
-       cuda::enqueue_skinny(stream, {&problem, 1});
-     },
-     nullptr,
      cuda::enqueue_skinny},
     {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM, 0},
      require_gemv,

@@ -14,6 +14,7 @@
 #include "cuda/atoms/mma.cuh"
 #include "cuda/skinny/activations.cuh"
 #include "cuda/skinny/meeting.cuh"
+#include "launch.h"
 #include "shared_memory.h"
 
 namespace qutlass::cuda {
@@ -218,17 +219,9 @@ template <typename T, typename Shape>
 void launch_split(const SkinnyProblem& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
   const int bytes = shared_bytes<T, Shape>(p, split);
   allow_shared_memory<skinny_kernel<T, Shape>>(bytes);
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = static_cast<unsigned>(split.blocks);
-  config.blockDim = Shape::kThreads;
-  config.dynamicSmemBytes = static_cast<size_t>(bytes);
-  config.stream = launch.stream;
-  config.attrs = &attribute;
-  config.numAttrs = launch.device.major >= 9 ? 1 : 0;
-  check(cudaLaunchKernelEx(&config, skinny_kernel<T, Shape>, p, split), "matmul");
+  launch_dependent(launch.stream, launch.device, skinny_kernel<T, Shape>,
+                   {static_cast<unsigned>(split.blocks), Shape::kThreads, static_cast<size_t>(bytes)}, p,
+                   split);
 }
 
 // Few weights, where latency is all: half of a multiprocessor is left for the block of the next kernel, whose
