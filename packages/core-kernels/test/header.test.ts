@@ -28,7 +28,14 @@ const OTHERWISE: Readonly<Record<string, readonly string[]>> = {
   qutlass_kernel_get_info: ['kernels'],
 };
 /** The functions of the binding that build its own objects. */
-const OWN = ['initialize', 'quantizedCreate', 'rotationCreate'];
+const OWN = [
+  'initialize',
+  'quantizedCreate',
+  'quantizeNew',
+  'quantizedPart',
+  'quantizedRelease',
+  'rotationCreate',
+];
 
 const camelCase = (name: string) =>
   name.replace(/^qutlass_/, '').replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());

@@ -24,7 +24,7 @@ const LONG_TABLES = 12;
 const INTRODUCTION = `# Benchmarks
 
 This page is made by \`qutlass-bench docs\` from the results files in \`packages/bench/results\`; every number on it is in
-one of them, with the commit that it was measured at.
+one of them, with the commit that it was measured at, where that was recorded.
 
 How times are taken: the baseline and everything that is compared with it run in turn, round after round, each round in
 another random order, on random data; a number is the median of the rounds, and a speedup is the median of the speedups
