@@ -3,7 +3,7 @@
 export { isErrorOff, isLossOff } from './accuracy/check.js';
 export { type ErrorTableOptions, measureErrors } from './accuracy/quantization-error.js';
 export { type Comparison, type ComparisonReport, compareResults, type Metric } from './compare.js';
-export { type DecodeOptions, measureDecode } from './decode/measure.js';
+export { type DecodeOptions, type Head, measureDecode } from './decode/measure.js';
 export { createRandomLlama, type RandomModelOptions } from './decode/random-model.js';
 export { type GemmOptions, measureGemm } from './gemm/measure.js';
 export { type Operands, parseOperands } from './gemm/operands.js';
@@ -30,6 +30,7 @@ export type {
   AccuracyResults,
   DecodeResults,
   DecodeRow,
+  DecodeStepItems,
   DemoResults,
   ErrorRow,
   EvaluatedModel,

@@ -14,6 +14,7 @@ export type {
   NativeBinding,
   NativeDeviceInfo,
   QuantizedHandle,
+  QuantizedPartBytes,
   RotationHandle,
   StreamHandle,
   TensorHandle,

@@ -26,7 +26,7 @@ export { Attention, type AttentionContext, type AttentionOptions } from './modul
 export { DecoderLayer, type DecoderLayerParts } from './modules/decoder-layer.js';
 export { Embedding } from './modules/embedding.js';
 export { KVCache, type KVCacheOptions } from './modules/kv-cache.js';
-export { Linear, LinearModule, TiedLinear } from './modules/linear.js';
+export { Linear, LinearModule, type Reading, TiedLinear } from './modules/linear.js';
 export { GatedMLP } from './modules/mlp.js';
 export { Module, type Parameter } from './modules/module.js';
 export { QuantLinear, type QuantLinearOptions, type QuantLinearParts } from './modules/quant-linear.js';
