@@ -60,12 +60,11 @@ struct GraphHandle : Handle {
   qutlass_graph* graph;
 };
 
-// A reference to a block of device memory and the tensor inside it.
-struct TensorHandle : Handle {
-  static constexpr Kind kKind = Kind::kTensor;
-  TensorHandle(DevicePointer d, void* b, int64_t size, const qutlass_tensor& t)
-      : Handle(kKind), device(std::move(d)), block(b), bytes(size), tensor(t) {}
-  ~TensorHandle() override { TensorHandle::release(); }
+// A reference to a block of device memory, or to none.
+struct BlockHandle : Handle {
+  BlockHandle(Kind k, DevicePointer d, void* b, int64_t size)
+      : Handle(k), device(std::move(d)), block(b), bytes(size) {}
+  ~BlockHandle() override { BlockHandle::release(); }
   int64_t release() override {
     if (!block) return 0;
     qutlass_free(device.get(), block);
@@ -75,26 +74,24 @@ struct TensorHandle : Handle {
   DevicePointer device;
   void* block;
   int64_t bytes;  // 0 for a view
+};
+
+// The tensor inside a block.
+struct TensorHandle : BlockHandle {
+  static constexpr Kind kKind = Kind::kTensor;
+  TensorHandle(DevicePointer d, void* b, int64_t size, const qutlass_tensor& t)
+      : BlockHandle(kKind, std::move(d), b, size), tensor(t) {}
   qutlass_tensor tensor;
 };
 
 // The parts of a quantized matrix: in a block of its own, or in tensors that the JavaScript object keeps
 // alive.
-struct QuantizedHandle : Handle {
+struct QuantizedHandle : BlockHandle {
   static constexpr Kind kKind = Kind::kQuantized;
-  explicit QuantizedHandle(const qutlass_quantized& q) : Handle(kKind), quantized(q) {}
+  explicit QuantizedHandle(const qutlass_quantized& q)
+      : BlockHandle(kKind, nullptr, nullptr, 0), quantized(q) {}
   QuantizedHandle(DevicePointer d, void* b, int64_t size, const qutlass_quantized& q)
-      : Handle(kKind), device(std::move(d)), block(b), bytes(size), quantized(q) {}
-  ~QuantizedHandle() override { QuantizedHandle::release(); }
-  int64_t release() override {
-    if (!block) return 0;
-    qutlass_free(device.get(), block);
-    block = nullptr;
-    return bytes;
-  }
-  DevicePointer device;
-  void* block = nullptr;
-  int64_t bytes = 0;
+      : BlockHandle(kKind, std::move(d), b, size), quantized(q) {}
   qutlass_quantized quantized;
 };
 

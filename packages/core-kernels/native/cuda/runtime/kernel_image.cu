@@ -1,8 +1,10 @@
-// Whether this library holds machine code, or PTX, for a GPU.
+// What this library holds for a GPU: machine code, PTX, of which generation.
 #include <string>
 
 #include "cuda/operations.h"
 #include "error.h"
+#include "kernel_limits.h"
+#include "launch.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -20,6 +22,8 @@ std::string built_for() {
 }
 
 }  // namespace
+
+bool has_dependent_launch() { return has_clusters(kernel_attributes<probe_kernel>()); }
 
 void require_kernel_image(const cudaDeviceProp& properties) {
   cudaFuncAttributes attributes{};

@@ -22,7 +22,8 @@ cudaFuncAttributes kernel_attributes() {
   return known[device] = attributes;
 }
 
-// Whether it is of a generation with clusters (sm_90), which PTX for older ones is not, wherever it runs.
+// Whether it is of a generation with clusters and dependent launches (sm_90), which PTX for older ones is
+// not, wherever it runs.
 inline bool has_clusters(const cudaFuncAttributes& attributes) { return attributes.ptxVersion >= 90; }
 
 }  // namespace qutlass::cuda

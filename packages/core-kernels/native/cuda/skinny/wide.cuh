@@ -12,6 +12,7 @@
 #include "cuda/skinny/wide_meeting.cuh"
 #include "cuda/skinny/wide_split.h"
 #include "kernel_limits.h"
+#include "launch.h"
 
 namespace qutlass::cuda {
 
@@ -99,20 +100,11 @@ void launch_wide_shape(const SkinnyProblem& p, const SkinnyLaunch& launch) {
   plan.stages_bytes = std::min(room / plan.stage_bytes, kMaxStages) * plan.stage_bytes;
   const int bytes = plan.stages_bytes + other;
   allow_shared_memory<wide_kernel<W>>(bytes);
-  cudaLaunchAttribute attributes[2]{};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim.x = static_cast<unsigned>(plan.cluster);
-  attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = static_cast<unsigned>(std::min(plan.sets, split.clusters) * plan.cluster);
-  config.blockDim = static_cast<unsigned>((split.warps + W::kFeeders) * 32);
-  config.dynamicSmemBytes = static_cast<size_t>(bytes);
-  config.stream = launch.stream;
-  config.attrs = attributes;
-  config.numAttrs = !clustered ? 0 : plan.cluster == 1 ? 1 : 2;
-  check(cudaLaunchKernelEx(&config, wide_kernel<W>, p, plan), "matmul");
+  const auto blocks = static_cast<unsigned>(std::min(plan.sets, split.clusters) * plan.cluster);
+  const auto threads = static_cast<unsigned>((split.warps + W::kFeeders) * 32);
+  launch_dependent(launch.stream, launch.device, wide_kernel<W>,
+                   {blocks, threads, static_cast<size_t>(bytes), static_cast<unsigned>(plan.cluster)}, p,
+                   plan);
 }
 
 template <typename T>
