@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 # Values of qutlass.h.
-ABI_VERSION = 2
+ABI_VERSION = 3
 OK, UNSUPPORTED = 0, 5
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 F32, F8_E4M3 = 0, 6
@@ -69,6 +69,8 @@ class Problem(ctypes.Structure):
         ("a", Operand),
         ("b", Operand),
         ("a_rotation", Rotation),
+        ("quantizes_a", c_int32),
+        ("a_format", Format),
         ("alpha", c_float),
         ("alpha_pointer", c_void_p),
         ("bias", Tensor),
@@ -84,7 +86,11 @@ class KernelInfo(ctypes.Structure):
         ("accumulator", c_char * 16),
         ("tile", c_int32 * 3),
         ("available", c_int32),
-        ("peak_gops", c_double),
+        ("peak_fraction", c_double),
+        ("precision", c_char * 8),
+        ("decode_per_clock", c_double),
+        ("bandwidth_fraction", c_double),
+        ("max_m", c_int32),
         ("on_request", c_int32),
     ]
 

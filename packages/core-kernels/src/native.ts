@@ -85,6 +85,8 @@ export type MatmulProblem = readonly [
   a: Operand,
   b: Operand,
   aRotation: Optional<RotationHandle>,
+  /** As in `quantizedCreate`: a dense A is quantized to it on the way in. */
+  aFormat: Optional<Int32Array>,
   alpha: number,
   alphaTensor: Optional<TensorHandle>,
   bias: Optional<TensorHandle>,

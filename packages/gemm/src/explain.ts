@@ -4,7 +4,7 @@ import { best, type Candidate, candidates } from './choose.js';
 import { type Hardware, hardwareOf } from './hardware.js';
 import type { OperandA, OperandB, PartnerOf, Weight } from './pairs.js';
 import { type PairPrecision, precisionOf } from './precision.js';
-import { type MatmulOptions, Problem } from './problem.js';
+import { type MatmulOptions, Problem, type ProblemOptions, type QuantizingOptions } from './problem.js';
 import { type Roofline, roofline } from './roofline.js';
 
 /** What {@link matmul} would do with a problem, and why. */
@@ -71,14 +71,19 @@ function microseconds(seconds: number): string {
 export function explain(
   a: Tensor<FloatDType>,
   b: Tensor<FloatDType> | Weight,
-  options?: MatmulOptions,
+  options?: MatmulOptions & { activations?: never },
+): Explanation;
+export function explain<K extends FormatKind>(
+  a: Tensor<FloatDType>,
+  b: Weight<PartnerOf<K>>,
+  options: QuantizingOptions<FloatDType, K>,
 ): Explanation;
 export function explain<K extends FormatKind>(
   a: QuantizedTensor<Format<K>>,
   b: Weight<PartnerOf<K>>,
   options?: MatmulOptions,
 ): Explanation;
-export function explain(a: OperandA, b: OperandB, options: MatmulOptions = {}): Explanation {
+export function explain(a: OperandA, b: OperandB, options: ProblemOptions = {}): Explanation {
   const problem = new Problem(a, b, options);
   using out = Tensor.empty([problem.m, problem.n], problem.outDType, a.device);
   return new Explanation(problem, candidates(problem, out));

@@ -42,7 +42,7 @@ export {
   precisionTable,
 } from './precision.js';
 export { PreparedWeight, prepare } from './prepare.js';
-export type { MatmulOptions } from './problem.js';
+export type { MatmulOptions, ProblemOptions, QuantizingOptions } from './problem.js';
 export { type Roofline, roofline, type Work } from './roofline.js';
 export {
   type TunedProblem,

@@ -2,7 +2,7 @@ import { type FloatDType, loadBinding, type MatmulProblem, scope, Tensor } from 
 import type { Format, FormatKind, QuantizedTensor } from '@qutlass/quant';
 import { chooseKernel } from './choose.js';
 import type { OperandA, OperandB, PartnerOf, Weight } from './pairs.js';
-import { type MatmulOptions, Problem } from './problem.js';
+import { type MatmulOptions, Problem, type ProblemOptions, type QuantizingOptions } from './problem.js';
 
 /** A B of {@link matmulGroup}, with the bias of its product. */
 export interface Factor<B extends OperandB = OperandB> extends Pick<MatmulOptions, 'bias'> {
@@ -11,14 +11,19 @@ export interface Factor<B extends OperandB = OperandB> extends Pick<MatmulOption
 
 /**
  * The products of one A with several B, each as {@link matmul} gives it. Those for which the same kernel is chosen are handed
- * to it together.
+ * to it together, and an A that is to be quantized is so once for them.
  *
  * @throws QutlassError as {@link matmul}; then nothing is enqueued
  */
 export function matmulGroup<A extends FloatDType, D extends FloatDType = A>(
   a: Tensor<A>,
   factors: readonly Factor[],
-  options?: Pick<MatmulOptions<D>, 'outDType'>,
+  options?: Pick<MatmulOptions<D>, 'outDType'> & { activations?: never },
+): Tensor<D>[];
+export function matmulGroup<K extends FormatKind, A extends FloatDType, D extends FloatDType = A>(
+  a: Tensor<A>,
+  factors: readonly Factor<Weight<PartnerOf<K>>>[],
+  options: Pick<QuantizingOptions<D, K>, 'outDType' | 'activations'>,
 ): Tensor<D>[];
 export function matmulGroup<K extends FormatKind, D extends FloatDType = 'bf16'>(
   a: QuantizedTensor<Format<K>>,
@@ -28,9 +33,9 @@ export function matmulGroup<K extends FormatKind, D extends FloatDType = 'bf16'>
 export function matmulGroup(
   a: OperandA,
   factors: readonly Factor[],
-  options: Pick<MatmulOptions, 'outDType'> = {},
+  options: Pick<ProblemOptions, 'outDType' | 'activations'> = {},
 ): Tensor<FloatDType>[] {
-  const problems = factors.map(({ b, bias }) => new Problem(a, b, { ...options, ...(bias && { bias }) }));
+  const problems = factors.map(({ b, bias }) => new Problem(a, b, { ...options, bias }));
   return scope(() => {
     const launches = new Map<number, MatmulProblem[number][]>();
     const outs = problems.map((problem) => {

@@ -11,7 +11,7 @@ import {
   shapeText,
   Tensor,
 } from '@qutlass/core-kernels';
-import { type Format, QuantizedTensor, type Rotation } from '@qutlass/quant';
+import { type Format, type FormatKind, nativeFormat, QuantizedTensor, type Rotation } from '@qutlass/quant';
 import type { Workload } from './model.js';
 import { FORMAT_PAIRS, type OperandA, type OperandB } from './pairs.js';
 import type { OperandKind } from './precision.js';
@@ -19,7 +19,7 @@ import { PreparedWeight } from './prepare.js';
 
 export interface MatmulOptions<D extends FloatDType = FloatDType> {
   /** [N], added after scaling. */
-  bias?: Tensor<FloatDType>;
+  bias?: Tensor<FloatDType> | undefined;
   /** Factor of the product, a number or one value on the device; default 1. */
   alpha?: number | Tensor<'f32'>;
   /** Default: the dtype of a dense A, bf16 for a quantized one. */
@@ -27,6 +27,19 @@ export interface MatmulOptions<D extends FloatDType = FloatDType> {
   /** Run this kernel instead of the chosen one; see {@link explain} for the names. */
   kernel?: string;
 }
+
+/** Options of a product that quantizes its A. */
+export interface QuantizingOptions<D extends FloatDType = FloatDType, K extends FormatKind = FormatKind>
+  extends MatmulOptions<D> {
+  /**
+   * Quantize a dense A to this format on the way in, rotated as B is: the product is that of what `quantize()` makes of it,
+   * in fewer launches and without memory for it.
+   */
+  activations: Format<K>;
+}
+
+/** What {@link Problem} takes: `activations` may be there or not. */
+export type ProblemOptions = MatmulOptions & { activations?: Format | undefined };
 
 /**
  * A checked matrix multiplication, out[M, N] = alpha * A[M, K] B[N, K]^T + bias[N], as the kernels see it. Made for every
@@ -40,18 +53,19 @@ export class Problem implements Workload {
   /** A prepared weight stands here as what it holds. */
   readonly operandA: OperandA;
   readonly operandB: Tensor<FloatDType> | QuantizedTensor;
+  readonly #activations: Format | undefined;
   readonly #aRotation: RotationHandle | null;
   readonly #bias: Tensor<FloatDType> | undefined;
   readonly #alpha: number;
   readonly #alphaTensor: Tensor<'f32'> | undefined;
 
   /** @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`, `QUTLASS_E_FORMAT`, `QUTLASS_E_ARGUMENT` */
-  constructor(a: OperandA, operandB: OperandB, options: MatmulOptions) {
+  constructor(a: OperandA, operandB: OperandB, options: ProblemOptions) {
     const b = operandB instanceof PreparedWeight ? operandB.weight : operandB;
-    const { alpha = 1, bias } = options;
+    const { alpha = 1, bias, activations } = options;
     const alphaTensor = alpha instanceof Tensor ? alpha : undefined;
     requireSameDevice(a, b, bias, alphaTensor);
-    requirePair(a, b);
+    requirePair(a, activations, b);
     const aShape = a.shape;
     const bShape = b.shape;
     const n = bShape[0];
@@ -88,6 +102,7 @@ export class Problem implements Workload {
     this.k = k;
     this.operandA = a;
     this.operandB = b;
+    this.#activations = activations;
     this.#bias = bias;
     const rotation = b instanceof QuantizedTensor ? b.rotation : undefined;
     this.#aRotation = rotation && a instanceof Tensor ? rotation.native(a.device) : null;
@@ -102,9 +117,9 @@ export class Problem implements Workload {
     return shape.length === 2 ? [this.m, this.n] : [...shape.slice(0, -1), this.n];
   }
 
-  /** What A holds. */
+  /** What A holds when it is multiplied. */
   get a(): OperandKind {
-    return kindOf(this.operandA);
+    return this.#activations?.kind ?? kindOf(this.operandA);
   }
 
   /** What B holds. */
@@ -131,14 +146,19 @@ export class Problem implements Workload {
   get key(): string {
     const rotated = this.#aRotation ? ` rotated ${(this.operandB as QuantizedTensor).rotation?.size}` : '';
     const extents = `[${this.m}, ${this.n}, ${this.k}]`;
-    return `${operandKey(this.operandA)} x ${operandKey(this.operandB)}${rotated} -> ${this.outDType} ${extents}`;
+    const quantized = this.#activations ? ` as ${this.#activations.name}` : '';
+    const a = `${operandKey(this.operandA)}${quantized}`;
+    return `${a} x ${operandKey(this.operandB)}${rotated} -> ${this.outDType} ${extents}`;
   }
 
   /** As {@link key}, among problems with this very B: a number that costs nothing to make. */
   get variant(): number {
     const a = this.operandA;
-    const kind = a instanceof Tensor ? DTYPES[a.dtype].id : 3 + quantizedId(a);
-    // Three float dtypes; quantizedId() counts up from 0.
+    // Three float dtypes, and formats count up from 1; the last part is for how A comes by its format.
+    const kind =
+      a instanceof Tensor
+        ? (this.#activations ? formatId(this.#activations) : 0) * 5 + DTYPES[a.dtype].id
+        : formatId(a.format) * 5 + (a.scaleLayout === 'row' ? 3 : 4);
     return (kind * 3 + DTYPES[this.outDType].id) * 2 ** 31 + this.m;
   }
 
@@ -158,6 +178,7 @@ export class Problem implements Workload {
       this.operandA.handle,
       this.operandB.handle,
       this.#aRotation,
+      this.#activations ? nativeFormat(this.#activations) : null,
       this.#alpha,
       this.#alphaTensor?.handle ?? null,
       this.#bias?.handle ?? null,
@@ -168,7 +189,8 @@ export class Problem implements Workload {
   /** `bf16[16, 4096] x nvfp4[4096, 4096] -> bf16` */
   toString(): string {
     const text = (x: OperandA) => `${x instanceof Tensor ? x.dtype : x.format.name}${shapeText(x.shape)}`;
-    return `${text(this.operandA)} x ${text(this.operandB)} -> ${this.outDType}`;
+    const quantized = this.#activations ? ` as ${this.#activations.name}` : '';
+    return `${text(this.operandA)}${quantized} x ${text(this.operandB)} -> ${this.outDType}`;
   }
 }
 
@@ -183,29 +205,38 @@ function operandKey(operand: OperandA): string {
   return scaleLayout === 'row' ? format.name : `${format.name}:${scaleLayout}`;
 }
 
-const quantizedIds = new Map<string, number>();
+const formatIds = new Map<string, number>();
 
-/** A small number for each format and layout. */
-function quantizedId({ format, scaleLayout }: QuantizedTensor): number {
-  let id = quantizedIds.get(format.name);
+/** A small number for each format, from 1 on. */
+function formatId({ name }: Format): number {
+  let id = formatIds.get(name);
   if (id === undefined) {
-    id = quantizedIds.size;
-    quantizedIds.set(format.name, id);
+    id = formatIds.size + 1;
+    formatIds.set(name, id);
   }
-  return id * 2 + Number(scaleLayout === 'blocked128x4');
+  return id;
 }
 
-function requirePair(a: OperandA, b: Tensor<FloatDType> | QuantizedTensor): void {
+function requirePair(
+  a: OperandA,
+  activations: Format | undefined,
+  b: Tensor<FloatDType> | QuantizedTensor,
+): void {
   requireFloat('a', a);
   requireFloat('b', b);
-  if (a instanceof Tensor) return;
-  const partners: readonly string[] = FORMAT_PAIRS[a.format.kind];
+  if (activations && !(a instanceof Tensor)) {
+    const expected = 'none for an a that is quantized';
+    throw invalidArgument('QUTLASS_E_ARGUMENT', 'activations', expected, activations.name);
+  }
+  const format = a instanceof Tensor ? activations : a.format;
+  if (!format) return;
+  const partners: readonly string[] = FORMAT_PAIRS[format.kind];
   const kind = kindOf(b);
   if (!partners.includes(kind)) {
     const expected = partners.length ? partners.join(' or ') : 'a dense a: this format is for weights only';
-    throw invalidArgument('QUTLASS_E_FORMAT', `b of a product with ${a.format.kind}`, expected, kind);
+    throw invalidArgument('QUTLASS_E_FORMAT', `b of a product with ${format.kind}`, expected, kind);
   }
-  requireSameRotation(a.rotation, (b as QuantizedTensor<Format>).rotation);
+  if (!(a instanceof Tensor)) requireSameRotation(a.rotation, (b as QuantizedTensor<Format>).rotation);
 }
 
 function requireFloat(name: string, operand: OperandA): void {

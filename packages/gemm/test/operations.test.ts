@@ -16,6 +16,7 @@ import {
   hadamard,
   type KernelInfo,
   loadBinding,
+  nativeFormat,
   QutlassError,
   quantize,
   type Rotation,
@@ -94,7 +95,12 @@ async function quantized(
 async function checkProduct(
   a: Operand,
   b: Operand,
-  { by, out: outDType = 'bf16', offset = 0 }: { by?: Rotation; out?: FloatDType; offset?: number } = {},
+  {
+    by,
+    activations,
+    out: outDType = 'bf16',
+    offset = 0,
+  }: { by?: Rotation; activations?: Format; out?: FloatDType; offset?: number } = {},
 ): Promise<string[]> {
   const [m, n] = [a.rows, b.rows];
   const operands = {
@@ -112,6 +118,7 @@ async function checkProduct(
         a.handle(tensors),
         b.handle(tensors),
         by?.native(device) ?? null,
+        activations ? nativeFormat(activations) : null,
         1.5,
         tensors.alpha!.handle,
         tensors.bias!.handle,
@@ -212,6 +219,21 @@ describe.each(SHAPES)('M, N, K = $m, $n, $k, $offset elements off', ({ m, n, k, 
     const b = await quantized('b', formatByName(right), [n, k], offset);
     const sums = left.startsWith('int') ? ['i32', 'f64'] : ['f32', 'f64'];
     expect(await checkProduct(a, b, { out: 'f16', offset })).toEqual(expect.arrayContaining(sums));
+  });
+
+  it.each([
+    ['nvfp4', 'nvfp4'],
+    ['mxfp4-abs_max', 'mxfp8'],
+    ['fp8-row', 'fp8-row'],
+    ['int8-row-asym', 'int4-g32'],
+    ['int4-g128-asym-f16', 'int8-row'],
+  ])('a float matrix as %s and %s', async (left, right) => {
+    const a = dense('a', 'bf16', m, k, offset);
+    const b = await quantized('b', formatByName(right), [n, k], offset);
+    const sums = expect.arrayContaining(left.startsWith('int') ? ['i32', 'f64'] : ['f32', 'f64']);
+    const activations = formatByName(left);
+    expect(await checkProduct(a, b, { activations, offset })).toEqual(sums);
+    expect(await checkProduct(a, b, { activations, by: hadamard(64), out: 'f32' })).toEqual(sums);
   });
 
   it('a float matrix rotated by any matrix', async () => {

@@ -287,7 +287,7 @@ export function bitsPerElement(format: Format, rows: number, cols: number): numb
 
 const nativeFormats = new WeakMap<Format, Int32Array>();
 
-/** @internal The fields of `qutlass_format`. */
+/** The fields of `qutlass_format`, as the binding takes them: for code that adds operations. */
 export function nativeFormat(format: Format): Int32Array {
   let fields = nativeFormats.get(format);
   if (!fields) {

@@ -37,6 +37,7 @@ export {
   type Nf4Options,
   type NvFp4,
   type NvFp4Options,
+  nativeFormat,
   nf4,
   nvfp4,
   paddedCols,

@@ -2,6 +2,7 @@
 #include "registry.h"
 
 #include <iterator>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "primitives.h"
 #include "reference/matmul.h"
 #include "reference/matmul_problem.h"
+#include "reference/quantized_a.h"
 
 namespace qutlass {
 namespace {
@@ -97,7 +99,8 @@ void require_supported(int32_t index, const qutlass_matmul_problem* problem) {
   require_matmul_problem(problem);
   const std::string& absence = absence_of(index);
   if (!absence.empty()) fail(QUTLASS_E_UNSUPPORTED, "%s: %s", kernel.info.name, absence.c_str());
-  kernel.require_supported(*problem);
+  kernel.require_supported(problem->quantizes_a ? with_quantized_a(*problem, problem->a.dense.data)
+                                                : *problem);
 }
 
 // Kernels see a rotated A as a dense float32 matrix: the rotation costs little beside the multiplication, and
@@ -131,6 +134,28 @@ void launch_on_cpu(qutlass_stream& stream, const Kernel& kernel, const qutlass_m
                     kernel.run(context, copy);
                   }
                 });
+}
+
+void enqueue(qutlass_stream& stream, const Kernel& kernel, const qutlass_matmul_problem& problem) {
+  if (kernel.enqueue) {
+    kernel.enqueue(stream, problem);
+  } else {
+    launch_on_cpu(stream, kernel, problem);
+  }
+}
+
+// Problems with the same A that is to be quantized find it so, unless the kernel does it on the way.
+void enqueue_all(qutlass_stream& stream, const Kernel& kernel,
+                 std::span<const qutlass_matmul_problem> problems) {
+  std::optional<QuantizedA> a;
+  for (const qutlass_matmul_problem& problem : problems) {
+    if (!problem.quantizes_a || (kernel.quantizes_a && kernel.quantizes_a(problem))) {
+      enqueue(stream, kernel, problem);
+      continue;
+    }
+    if (!a || !a->is_of(problem)) a.emplace(stream, problem);
+    enqueue(stream, kernel, a->in(problem));
+  }
 }
 
 }  // namespace
@@ -167,13 +192,7 @@ qutlass_status qutlass_matmul_group(qutlass_stream* stream, int32_t kernel,
     if ((chosen.enqueue != nullptr) != (stream->device.operations != nullptr)) {
       qutlass::fail(QUTLASS_E_UNSUPPORTED, "%s: expected a %s stream", chosen.info.name, chosen.info.device);
     }
-    for (const auto& problem : std::span(problems, static_cast<size_t>(count))) {
-      if (chosen.enqueue) {
-        chosen.enqueue(*stream, problem);
-      } else {
-        qutlass::launch_on_cpu(*stream, chosen, problem);
-      }
-    }
+    qutlass::enqueue_all(*stream, chosen, {problems, static_cast<size_t>(count)});
   });
 }
 

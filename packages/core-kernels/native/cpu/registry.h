@@ -19,6 +19,8 @@ struct Kernel {
   void (*enqueue)(qutlass_stream& stream, const qutlass_matmul_problem& problem) = nullptr;
   // Why this machine lacks what the kernel needs beside its instruction set; empty, or null, if it does not.
   std::string (*absence)() = nullptr;
+  // Whether `enqueue` quantizes the A of a problem that asks for it; else, or if null, A comes quantized.
+  bool (*quantizes_a)(const qutlass_matmul_problem& problem) = nullptr;
 };
 
 // The kernels for CUDA devices; none in a build without nvcc.

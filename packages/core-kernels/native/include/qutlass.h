@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* Grows with every incompatible change; the Node loader refuses a library of another version. */
-#define QUTLASS_ABI_VERSION 2
+#define QUTLASS_ABI_VERSION 3
 #define QUTLASS_MAX_RANK 4
 
 typedef enum qutlass_status {
@@ -325,6 +325,10 @@ typedef struct qutlass_matmul_problem {
   qutlass_operand a;
   qutlass_operand b;
   qutlass_rotation a_rotation; /* applied to a dense A on the way in; identity when A is quantized */
+  /* 1: A is dense and quantized to a_format on the way in, once it is rotated, as qutlass_quantize does it
+   * with the scale of qutlass_global_scale; else 0, and a_format is not looked at. */
+  int32_t quantizes_a;
+  qutlass_format a_format;
   float alpha;
   const float* alpha_pointer; /* one float on the device multiplied with alpha, or absent */
   qutlass_tensor bias;        /* [N], F32, BF16 or F16; data may be absent */

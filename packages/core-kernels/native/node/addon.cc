@@ -318,21 +318,25 @@ qutlass_operand operand(const Napi::CallbackInfo& info, size_t index) {
   return out;
 }
 
-// The problem in arguments first..first+6: a, b, aRotation, alpha, alphaTensor, bias, out.
+// The problem in arguments first..first+7: a, b, aRotation, aFormat, alpha, alphaTensor, bias, out.
 qutlass_matmul_problem problem_of(const Napi::CallbackInfo& info, size_t first) {
   qutlass_matmul_problem problem{};
   problem.a = operand(info, first);
   problem.b = operand(info, first + 1);
   if (const auto* rotation = Argument<const qutlass_rotation*>::get(info, first + 2))
     problem.a_rotation = *rotation;
-  problem.alpha = Argument<float>::get(info, first + 3);
-  problem.alpha_pointer = static_cast<const float*>(data_of(info, first + 4));
-  if (const auto* bias = Argument<const qutlass_tensor*>::get(info, first + 5)) problem.bias = *bias;
-  if (const auto* out = Argument<const qutlass_tensor*>::get(info, first + 6)) problem.out = matrix_of(*out);
+  if (!is_absent(info[first + 3])) {
+    problem.quantizes_a = 1;
+    problem.a_format = *Argument<const qutlass_format*>::get(info, first + 3);
+  }
+  problem.alpha = Argument<float>::get(info, first + 4);
+  problem.alpha_pointer = static_cast<const float*>(data_of(info, first + 5));
+  if (const auto* bias = Argument<const qutlass_tensor*>::get(info, first + 6)) problem.bias = *bias;
+  if (const auto* out = Argument<const qutlass_tensor*>::get(info, first + 7)) problem.out = matrix_of(*out);
   return problem;
 }
 
-// matmul(stream, kernel, a, b, aRotation, alpha, alphaTensor, bias, out)
+// matmul(stream, kernel, a, b, aRotation, aFormat, alpha, alphaTensor, bias, out)
 Napi::Value matmul(const Napi::CallbackInfo& info) {
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
   const qutlass_matmul_problem problem = problem_of(info, 2);
@@ -340,9 +344,9 @@ Napi::Value matmul(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// matmulGroup(stream, kernel, ...problems): of each problem the seven arguments of matmul
+// matmulGroup(stream, kernel, ...problems): of each problem the eight arguments of matmul
 Napi::Value matmul_group(const Napi::CallbackInfo& info) {
-  constexpr size_t kFirst = 2, kArguments = 7;
+  constexpr size_t kFirst = 2, kArguments = 8;
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
   std::vector<qutlass_matmul_problem> problems;
   for (size_t i = kFirst; i < info.Length(); i += kArguments) problems.push_back(problem_of(info, i));
@@ -351,8 +355,7 @@ Napi::Value matmul_group(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// matmulSupported(kernel, a, b, aRotation, alpha, alphaTensor, bias, out): null, or the error that matmul
-// would throw
+// matmulSupported(kernel, ...problem): null, or the error that matmul would throw
 Napi::Value matmul_supported(const Napi::CallbackInfo& info) {
   const qutlass_matmul_problem problem = problem_of(info, 1);
   const qutlass_status status = qutlass_matmul_supported(Argument<int32_t>::get(info, 0), &problem);

@@ -31,7 +31,10 @@ inline void check(Napi::Env env, qutlass_status status) {
   if (status != QUTLASS_OK) throw_status(env, status);
 }
 
-inline bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+inline bool is_absent(const Napi::Value& value) {
+  const napi_valuetype type = value.Type();
+  return type == napi_null || type == napi_undefined;
+}
 
 // Argument<T>::get(info, i) reads JavaScript argument i as the C type T; what it returns lives through the
 // call.
@@ -51,10 +54,11 @@ struct Argument<qutlass_stream*> {
 template <>
 struct Argument<const qutlass_tensor*> {
   static const qutlass_tensor* get(const Napi::CallbackInfo& info, size_t i) {
-    if (is_absent(info[i])) return nullptr;
-    auto& handle = require_handle<TensorHandle>(info, i, "a tensor");
-    if (!handle.block) throw_argument(info.Env(), i, "a tensor that is not disposed");
-    return &handle.tensor;
+    const TensorHandle* handle = unwrap<TensorHandle>(info[i]);
+    if (!handle && is_absent(info[i])) return nullptr;
+    if (!handle) throw_argument(info.Env(), i, "a tensor");
+    if (!handle->block) throw_argument(info.Env(), i, "a tensor that is not disposed");
+    return &handle->tensor;
   }
 };
 

@@ -7,6 +7,7 @@
 #include "dense_rows.h"
 #include "numerics/dense.h"
 #include "numerics/quantized.h"
+#include "quantized_a.h"
 #include "rotation.h"
 
 namespace qutlass {
@@ -53,10 +54,22 @@ void require_operand(const char* name, const qutlass_operand& operand) {
   }
 }
 
+// Throws unless the problem is one when A has been quantized.
+void require_quantized_on_the_way(const qutlass_matmul_problem& problem) {
+  const qutlass_operand& a = problem.a;
+  if (a.is_quantized) fail(QUTLASS_E_ARGUMENT, "a: expected a dense matrix to quantize, got a quantized one");
+  require_operand("a", a);
+  require_format("a_format", problem.a_format);
+  require_rotation("a_rotation", &problem.a_rotation, operand_cols(a));
+  const qutlass_matmul_problem quantized = with_quantized_a(problem, a.dense.data);
+  require_matmul_problem(&quantized);
+}
+
 }  // namespace
 
 void require_matmul_problem(const qutlass_matmul_problem* problem) {
   if (!problem) fail(QUTLASS_E_ARGUMENT, "problem: expected a pointer, got NULL");
+  if (problem->quantizes_a) return require_quantized_on_the_way(*problem);
   const qutlass_operand &a = problem->a, &b = problem->b;
   require_operand("a", a);
   require_operand("b", b);

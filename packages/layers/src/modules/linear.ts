@@ -6,7 +6,7 @@ import {
   shapeText,
   type Tensor,
 } from '@qutlass/core-kernels';
-import { type Factor, type Format, matmul, matmulGroup, type OperandA, type Rotation } from '@qutlass/gemm';
+import { type Factor, type Format, matmul, matmulGroup, type Rotation, type Weight } from '@qutlass/gemm';
 import type { Embedding } from './embedding.js';
 import { Module } from './module.js';
 
@@ -51,7 +51,12 @@ export abstract class LinearModule extends Module {
       if (!first || !layers.every(({ reading }) => isSameReading(reading, first.reading)))
         return layers.map((layer) => layer.forward(x));
       const factors = layers.map(({ factor }) => factor);
-      return matmulGroup(first.operand(x) as Tensor<D>, factors, { outDType: x.dtype });
+      const { activations } = first.reading;
+      const options = { outDType: x.dtype };
+      const padded = first.padded(x);
+      if (!activations) return matmulGroup(padded, factors, options);
+      // A layer that quantizes its input has a quantized weight.
+      return matmulGroup(padded, factors as readonly Factor<Weight>[], { ...options, activations });
     });
   }
 
@@ -60,8 +65,8 @@ export abstract class LinearModule extends Module {
     return { cols: this.inFeatures, activations: null };
   }
 
-  /** x [M, inFeatures] as {@link reading} says, x itself if nothing becomes of it. */
-  protected operand(x: Tensor<FloatDType>): OperandA {
+  /** x [M, inFeatures] with the columns that are multiplied, x itself if it has them. */
+  protected padded<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
     return x;
   }
 
@@ -70,13 +75,8 @@ export abstract class LinearModule extends Module {
 
   /** x [M, inFeatures] to [M, outFeatures]. */
   protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const operand = this.operand(x) as Tensor<D>;
-    try {
-      const { b, ...options } = this.factor;
-      return matmul(operand, b, { ...options, outDType: x.dtype });
-    } finally {
-      if (operand !== x) operand.dispose();
-    }
+    const { b, bias } = this.factor;
+    return matmul(x, b, { bias, outDType: x.dtype });
   }
 
   #requireInput(x: Tensor): void {
@@ -135,7 +135,7 @@ export class Linear extends LinearModule {
 
   protected get factor(): Factor {
     const { weight, bias } = this;
-    return { b: weight, ...(bias && { bias }) };
+    return { b: weight, bias };
   }
 
   override toString(): string {

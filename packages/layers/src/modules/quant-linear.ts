@@ -7,7 +7,7 @@ import {
   type Tensor,
   unscoped,
 } from '@qutlass/core-kernels';
-import { type Factor, FORMAT_PAIRS, type OperandA, type PreparedWeight, prepare } from '@qutlass/gemm';
+import { type Factor, FORMAT_PAIRS, matmul, type PreparedWeight, prepare } from '@qutlass/gemm';
 import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
 import { LinearModule, type Reading, requireBias, requireWeight } from './linear.js';
 
@@ -100,12 +100,19 @@ export class QuantLinear extends LinearModule {
     return { cols: prepared.shape[1], activations, ...(activations && { rotation: prepared.rotation }) };
   }
 
-  protected override operand(x: Tensor<FloatDType>): OperandA {
-    const { cols, activations, rotation } = this.reading;
-    const padded = cols === this.inFeatures ? x : pad(x, x.shape[0] ?? 1, cols);
-    if (!activations) return padded;
+  protected override padded<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+    const [, cols] = this.prepared.shape;
+    return cols === this.inFeatures ? x : pad(x, x.shape[0] ?? 1, cols);
+  }
+
+  protected override product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+    const { prepared, bias, activations } = this;
+    const outDType = x.dtype;
+    const padded = this.padded(x);
     try {
-      return quantize(padded, activations, rotation ? { rotation } : {});
+      return activations
+        ? matmul(padded, prepared, { bias, outDType, activations })
+        : matmul(padded, prepared, { bias, outDType });
     } finally {
       if (padded !== x) padded.dispose();
     }
@@ -113,7 +120,7 @@ export class QuantLinear extends LinearModule {
 
   protected get factor(): Factor {
     const { prepared, bias } = this;
-    return { b: prepared, ...(bias && { bias }) };
+    return { b: prepared, bias };
   }
 
   override toString(): string {

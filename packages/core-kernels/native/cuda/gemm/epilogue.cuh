@@ -18,13 +18,12 @@ struct Epilogue {
   int32_t cols;
 
   // Device-resident scalars are read when the kernel runs.
-  __device__ double factor() const {
+  __device__ double factor() const { return factor(a_global_scale ? *a_global_scale : 1.0f); }
+  __device__ double factor(float a_global) const {
     double value = alpha;
     if (alpha_pointer) value *= static_cast<double>(*alpha_pointer);
-    if (!a_global_scale && !b_global_scale) return value;
-    const double a = a_global_scale ? static_cast<double>(*a_global_scale) : 1.0;
-    const double b = b_global_scale ? static_cast<double>(*b_global_scale) : 1.0;
-    return value / (a * b);
+    const double b_global = b_global_scale ? static_cast<double>(*b_global_scale) : 1.0;
+    return value / (static_cast<double>(a_global) * b_global);
   }
 
   __device__ double addend(int n) const {

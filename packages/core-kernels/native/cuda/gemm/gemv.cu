@@ -11,7 +11,7 @@
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/gemm/decode.cuh"
 #include "cuda/gemm/kernels.h"
-#include "cuda/gemm/problem.cuh"
+#include "cuda/gemm/quantize_a.cuh"
 #include "launch.h"
 
 namespace qutlass::cuda {
@@ -52,38 +52,97 @@ __device__ inline Run run_at(const Operand& x, int row, int k) {
 template <bool kIntegers, Kind kKind>
 inline constexpr bool kTakes = !kIntegers || is_integer(kKind);
 
-// Columns [begin, begin + kChunk) of A as float32, zeros beyond its ends to the end of the last unit of B.
-// Integers come without their scale.
+// The end of the columns that a chunk has, to whole units of B.
+template <int kM>
+__device__ inline int chunk_end(int cols, int begin) {
+  return min(kChunk<kM>, (cols - begin + 31) / 32 * 32);
+}
+
+// The scale of a row that has just one, for after the sums.
+__device__ inline double row_scale(const Operand& x, int row) {
+  return x.groups > 1 ? 1.0 : static_cast<double>(decode_scale(x, load_scale_bits(x, row, 0)));
+}
+
+// A as it is in memory.
 template <int kM, bool kIntegers>
-__device__ void load_a(const Operand& a, int begin, float (*shared)[padded(kChunk<kM>)]) {
-  with_kind(a.kind, [&](auto kind) {
-    constexpr Kind kKind = decltype(kind)::value;
-    if constexpr (!kTakes<kIntegers, kKind>) return;
-    constexpr int kElements = kUnitElements<kKind>, kCount = std::min(kElements, kRun);
-    const int end = min(kChunk<kM>, (a.cols - begin + 31) / 32 * 32);
+class StoredA {
+ public:
+  struct Shared {};
+  __device__ StoredA(const Problem& problem, Shared&) : problem_(problem) {}
+
+  // Columns [begin, begin + kChunk) as float32, zeros beyond its ends to the end of the last unit of B.
+  // Integers come without their scale.
+  __device__ void load(int begin, float (*shared)[padded(kChunk<kM>)]) const {
+    const Operand& a = problem_.a;
+    with_kind(a.kind, [&](auto kind) {
+      constexpr Kind kKind = decltype(kind)::value;
+      if constexpr (!kTakes<kIntegers, kKind>) return;
+      constexpr int kElements = kUnitElements<kKind>, kCount = std::min(kElements, kRun);
+      const int end = chunk_end<kM>(a.cols, begin);
 #pragma unroll
-    for (int m = 0; m < kM; ++m) {
-      for (int k = static_cast<int>(threadIdx.x) * kElements; k < end; k += kThreads * kElements) {
-        const Unit unit = load_unit<bits_of(kKind)>(a, m, begin + k);
+      for (int m = 0; m < kM; ++m) {
+        for (int k = static_cast<int>(threadIdx.x) * kElements; k < end; k += kThreads * kElements) {
+          const Unit unit = load_unit<bits_of(kKind)>(a, m, begin + k);
 #pragma unroll
-        for (int first = 0; first < kElements; first += kCount) {
-          const Run run = run_at<kKind>(a, m, begin + k + first);
-          // Groups are whole runs, but where the only one is the row.
-          const auto value = [&](int i) {
-            if (!is_dense(kKind) && begin + k + i >= a.cols) return 0.0f;
-            const float code = decode<kKind>(unit, i, run.offset);
-            return kIntegers ? code : code * run.scale;
-          };
+          for (int first = 0; first < kElements; first += kCount) {
+            const Run run = run_at<kKind>(a, m, begin + k + first);
+            // Groups are whole runs, but where the only one is the row.
+            const auto value = [&](int i) {
+              if (!is_dense(kKind) && begin + k + i >= a.cols) return 0.0f;
+              const float code = decode<kKind>(unit, i, run.offset);
+              return kIntegers ? code : code * run.scale;
+            };
 #pragma unroll
-          for (int i = first; i < first + kCount; i += 4) {
-            *reinterpret_cast<float4*>(&shared[m][padded(k + i)]) =
-                make_float4(value(i), value(i + 1), value(i + 2), value(i + 3));
+            for (int i = first; i < first + kCount; i += 4) {
+              *reinterpret_cast<float4*>(&shared[m][padded(k + i)]) =
+                  make_float4(value(i), value(i + 1), value(i + 2), value(i + 3));
+            }
           }
         }
       }
+    });
+  }
+  __device__ double factor() const { return problem_.epilogue.factor(); }
+  __device__ double scale_of(int row) const { return row_scale(problem_.a, row); }
+
+ private:
+  const Problem& problem_;
+};
+
+// A dense A that is quantized on the way.
+template <int kM, bool kIntegers>
+class QuantizedA {
+ public:
+  using Shared = SharedScales<kM, kWarps>;
+  __device__ QuantizedA(const Problem& problem, Shared& scales)
+      : problem_(problem), quantizer_(problem, scales) {}
+
+  __device__ void load(int begin, float (*shared)[padded(kChunk<kM>)]) const {
+    const int end = chunk_end<kM>(problem_.k, begin);
+    const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
+#pragma unroll 1
+    for (int m = 0; m < kM; ++m) {
+#pragma unroll 1
+      for (int first = (thread - lane) * kTile; first < end; first += kThreads * kTile) {
+        const int k = first + lane * kTile;
+        float values[kTile];
+        quantizer_.template values<!kIntegers>(m, begin + k, values);
+        if (k >= end) continue;
+#pragma unroll
+        for (int i = 0; i < kTile; i += 4) {
+          *reinterpret_cast<float4*>(&shared[m][padded(k + i)]) =
+              make_float4(values[i], values[i + 1], values[i + 2], values[i + 3]);
+        }
+      }
     }
-  });
-}
+  }
+  __device__ double factor() const { return problem_.epilogue.factor(quantizer_.global_scale()); }
+  __device__ double scale_of(int row) const { return static_cast<double>(quantizer_.row_scale(row)); }
+
+ private:
+  const Problem& problem_;
+  AQuantizer<kM, kWarps> quantizer_;
+};
 
 template <bool kIntegers>
 using Sum = std::conditional_t<kIntegers, double, float>;
@@ -134,21 +193,18 @@ __device__ inline void add_units(const Operand& b, int row, int k, const Unit (&
   }
 }
 
-// The scale of a row that has just one, for after the sums.
-__device__ inline double row_scale(const Operand& x, int row) {
-  return x.groups > 1 ? 1.0 : static_cast<double>(decode_scale(x, load_scale_bits(x, row, 0)));
-}
-
-template <int kM, bool kIntegers>
+template <template <int, bool> typename A, int kM, bool kIntegers>
 __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant__ Problem problem) {
   __shared__ __align__(16) float a[kM][padded(kChunk<kM>)];
+  __shared__ typename A<kM, kIntegers>::Shared shared;
   await_dependency();
+  const A<kM, kIntegers> all_of_a(problem, shared);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int row = (static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32) * kRows;
   Sum<kIntegers> sums[kM][kRows] = {};
   for (int begin = 0; begin < problem.k; begin += kChunk<kM>) {
     __syncthreads();
-    load_a<kM, kIntegers>(problem.a, begin, a);
+    all_of_a.load(begin, a);
     __syncthreads();
     const int end = min(kChunk<kM>, problem.k - begin);
     with_kind(problem.b.kind, [&](auto kind) {
@@ -165,7 +221,7 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
       }
     });
   }
-  const double factor = problem.epilogue.factor();
+  const double factor = all_of_a.factor();
 #pragma unroll
   for (int m = 0; m < kM; ++m) {
 #pragma unroll
@@ -174,7 +230,7 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
 #pragma unroll
       for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, distance);
       if (lane != 0 || m >= problem.m || row + r >= problem.n) continue;
-      const double scale = kIntegers ? row_scale(problem.a, m) * row_scale(problem.b, row + r) : 1.0;
+      const double scale = kIntegers ? all_of_a.scale_of(m) * row_scale(problem.b, row + r) : 1.0;
       problem.epilogue.store(m, row + r, factor * scale, static_cast<double>(sum));
     }
   }
@@ -183,7 +239,10 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
 template <int kM, bool kIntegers>
 void launch(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
   const auto blocks = static_cast<unsigned>(ceil_div(problem.n, kWarps * kRows));
-  launch_dependent(stream, device, gemv_kernel<kM, kIntegers>, {blocks, kThreads}, problem);
+  launch_dependent(
+      stream, device,
+      problem.quantizes_a ? gemv_kernel<QuantizedA, kM, kIntegers> : gemv_kernel<StoredA, kM, kIntegers>,
+      {blocks, kThreads}, problem);
 }
 
 template <bool kIntegers>
@@ -198,6 +257,20 @@ void launch(const Problem& problem, const cudaDeviceProp& device, cudaStream_t s
 
 void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
   launch<false>(problem, device, stream);
+}
+
+bool gemv_quantizes_a(const qutlass_matmul_problem& problem) {
+  // Beyond, another launch takes less time than blocks that all do the same work.
+  constexpr int64_t kMostElements = 16384;
+  const qutlass_tensor& a = problem.a.dense;
+  const qutlass_format& format = problem.a_format;
+  return a.shape[0] * a.shape[1] <= kMostElements && problem.a_rotation.kind == QUTLASS_ROTATION_IDENTITY &&
+         format.group_rows <= 1 && format.rule != QUTLASS_RULE_MX_QUEST &&
+         format.rule != QUTLASS_RULE_NV_FOUR_SIX;
+}
+
+bool i32_gemv_quantizes_a(const qutlass_matmul_problem& problem) {
+  return gemv_quantizes_a(problem) && problem.a_format.group_cols == 0;
 }
 
 void launch_i32_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {

@@ -19,6 +19,9 @@ inline constexpr int kGemvMaxM = 8;
 void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
 // Integer pairs with one scale for each row of A, M up to kGemvMaxM: exact sums within groups of B.
 void launch_i32_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+// Whether they quantize the A of a problem that asks for it.
+bool gemv_quantizes_a(const qutlass_matmul_problem& problem);
+bool i32_gemv_quantizes_a(const qutlass_matmul_problem& problem);
 
 // Problems that are no integer pair: bf16 tensor cores with float32 sums.
 void launch_f32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);

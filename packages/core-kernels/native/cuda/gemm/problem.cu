@@ -15,15 +15,16 @@ namespace {
 // Shifts an index of 31 bits to 0.
 constexpr int32_t kWhole = 31;
 
-Kind kind_of(const qutlass_operand& operand) {
-  if (!operand.is_quantized) {
-    switch (operand.dense.dtype) {
-      case QUTLASS_BF16: return Kind::kBF16;
-      case QUTLASS_F16: return Kind::kF16;
-      default: return Kind::kF32;
-    }
+Kind kind_of_dense(int32_t dtype) {
+  switch (dtype) {
+    case QUTLASS_BF16: return Kind::kBF16;
+    case QUTLASS_F16: return Kind::kF16;
+    default: return Kind::kF32;
   }
-  switch (operand.quantized.format.element) {
+}
+
+Kind kind_of_codes(int32_t element) {
+  switch (element) {
     case QUTLASS_E2M1: return Kind::kE2M1;
     case QUTLASS_E4M3: return Kind::kE4M3;
     case QUTLASS_E5M2: return Kind::kE5M2;
@@ -36,7 +37,8 @@ Kind kind_of(const qutlass_operand& operand) {
 
 Operand view(const qutlass_operand& operand) {
   Operand x{};
-  x.kind = kind_of(operand);
+  x.kind = operand.is_quantized ? kind_of_codes(operand.quantized.format.element)
+                                : kind_of_dense(operand.dense.dtype);
   x.rows = static_cast<int32_t>(operand_rows(operand));
   x.cols = static_cast<int32_t>(operand_cols(operand));
   x.groups = 1;
@@ -67,6 +69,9 @@ Problem view(const qutlass_matmul_problem& problem) {
   view.n = view.b.rows;
   view.k = view.a.cols;
   view.epilogue = epilogue_of(problem);
+  view.quantizes_a = problem.quantizes_a != 0;
+  view.a_format = problem.a_format;
+  view.a_codes = kind_of_codes(problem.a_format.element);
   return view;
 }
 

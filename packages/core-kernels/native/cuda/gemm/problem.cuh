@@ -12,6 +12,10 @@ struct Problem {
   Operand a, b;
   Epilogue epilogue;
   int32_t m, n, k;
+  // A dense A is quantized on the way, by kernels that do that: to this format, whose codes are of this kind.
+  bool quantizes_a;
+  Kind a_codes;
+  qutlass_format a_format;
 };
 
 // What the end of the problem reads and writes.
