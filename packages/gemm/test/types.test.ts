@@ -64,6 +64,14 @@ describe('pairs of formats', () => {
       matmul(quantize(x, nvfp4()), prepare(quantize(x, mxfp4())));
       // @ts-expect-error explain takes the pairs of matmul
       explain(quantize(x, nvfp4()), quantize(x, mxfp4()));
+      // @ts-expect-error activations as nvfp4 do not multiply with mxfp4
+      matmul(x, quantize(x, mxfp4()), { activations: nvfp4() });
+      // @ts-expect-error nor does nf4 with anything
+      matmul(x, quantize(x, nf4()), { activations: nf4() });
+      // @ts-expect-error a dense weight beside activations that are quantized
+      matmul(x, dense, { activations: int8() });
+      // @ts-expect-error they are quantized already
+      matmul(quantize(x, int8()), quantize(x, int8()), { activations: int8() });
       // @ts-expect-error a prepared weight is not an activation
       matmul(prepare(quantize(x, int8())), quantize(x, int8()));
     };
@@ -81,6 +89,7 @@ describe('pairs of formats', () => {
       >();
       expectTypeOf(matmul(dense, quantize(x, nf4()))).toEqualTypeOf<Tensor<'bf16'>>();
       expectTypeOf(matmul(dense, prepare(quantize(x, nf4())))).toEqualTypeOf<Tensor<'bf16'>>();
+      expectTypeOf(matmul(x, quantize(x, int4()), { activations: int8() })).toEqualTypeOf<Tensor<'f32'>>();
       expectTypeOf(matmul(dense, x)).toEqualTypeOf<Tensor<'bf16'>>();
     };
     expect(pairs).toBeTypeOf('function');
