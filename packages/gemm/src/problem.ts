@@ -38,7 +38,7 @@ export interface QuantizingOptions<D extends FloatDType = FloatDType, K extends 
   activations: Format<K>;
 }
 
-/** What {@link Problem} takes: `activations` may be there or not. */
+/** Options of a product, whether it quantizes its A or not. */
 export type ProblemOptions = MatmulOptions & { activations?: Format | undefined };
 
 /**
