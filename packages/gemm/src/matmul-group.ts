@@ -11,7 +11,8 @@ export interface Factor<B extends OperandB = OperandB> extends Pick<MatmulOption
 
 /**
  * The products of one A with several B, each as {@link matmul} gives it. Those for which the same kernel is chosen are handed
- * to it together, and an A that is to be quantized is so once for them.
+ * to it together, and share launches where it can do that: sums may then be added up in another order than one by one, the
+ * same in every run. An A that is to be quantized is so once for them.
  *
  * @throws QutlassError as {@link matmul}; then nothing is enqueued
  */

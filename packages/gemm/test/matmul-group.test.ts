@@ -1,4 +1,4 @@
-import { Random } from '@qutlass/test-support';
+import { onCpu, Random, referenceMatmul, selected } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import {
   Device,
@@ -17,7 +17,9 @@ import {
   scope,
   Tensor,
 } from '../src/index.js';
+import { quantized, sample } from './cases.js';
 import { failure } from './failure.js';
+import { denseValues, quantizedValues } from './operands.js';
 
 const random = new Random(5);
 const dense = (shape: readonly number[]) =>
@@ -26,7 +28,7 @@ const dense = (shape: readonly number[]) =>
 /** Groups with extents that are no multiples of what kernels take at once, and more of them than one launch does. */
 const ROWS = [48, 7, 130, 64, 33];
 
-/** The results of a group are those of the products one by one, to the bit. */
+/** The results of a group are those of the products one by one: to the bit, since blocks have no more rows than alone. */
 async function expectSame(a: Tensor<'bf16'>, factors: readonly Factor[]): Promise<void> {
   const outs = matmulGroup(a, factors);
   for (const [index, { b, bias }] of factors.entries()) {
@@ -59,6 +61,43 @@ describe.each([1, 2, 9, 16, 40])('%d rows', (m) => {
       kinds.map((b) => ({ b })),
     );
     for (const b of kinds) b.dispose();
+  });
+});
+
+// More rows than blocks of a kernel have at once, and weights that begin and end within what a block has.
+const LONG = selected(
+  [
+    { m: 1, rows: [4500, 33, 1030, 7, 800], k: 384 },
+    { m: 16, rows: [33, 4500, 7, 1030], k: 384 },
+    { m: 2, rows: [4100, 1030, 1024], k: 3072 },
+  ],
+  1,
+);
+describe.each(LONG)('$m rows, weights of $rows rows', ({ m, rows, k }) => {
+  it.each([int4({ group: 32, zeroPoint: true }), int4(), nvfp4(), fp8()])('$name', async (format) => {
+    const random = new Random(m);
+    using a = sample(random, m, k, 'bf16') as Tensor<'bf16'>;
+    const values = await denseValues(a);
+    const weights = rows.map((n) => quantized(random, format, [n, k], 'row'));
+    const factors = weights.map((q) => ({ b: prepare(q), bias: dense([q.rows]) }));
+    const outs = matmulGroup(a, factors);
+    const again = matmulGroup(a, factors);
+    for (const [index, { b, bias }] of factors.entries()) {
+      using q = weights[index]!;
+      using out = outs[index]!;
+      using repeated = again[index]!;
+      const product = referenceMatmul(values, await quantizedValues(q), [m, q.rows, k], {
+        alpha: 1,
+        bias: await denseValues(bias),
+      });
+      expect(await denseValues(out)).toBeWithinBound(product, { outDType: 'bf16', accumulator: 'f32' });
+      expect(await repeated.toBytes()).toEqual(await out.toBytes());
+      if (onCpu) {
+        using single = matmul(a, b, { bias });
+        expect(await single.toBytes()).toEqual(await out.toBytes());
+      }
+      for (const one of [b, bias]) one.dispose();
+    }
   });
 });
 

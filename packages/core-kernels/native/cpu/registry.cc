@@ -1,8 +1,9 @@
 // The kernels of this library, best first, and the C ABI of matrix multiplication.
 #include "registry.h"
 
+#include <algorithm>
 #include <iterator>
-#include <optional>
+#include <list>
 #include <span>
 #include <string>
 #include <vector>
@@ -136,26 +137,26 @@ void launch_on_cpu(qutlass_stream& stream, const Kernel& kernel, const qutlass_m
                 });
 }
 
-void enqueue(qutlass_stream& stream, const Kernel& kernel, const qutlass_matmul_problem& problem) {
-  if (kernel.enqueue) {
-    kernel.enqueue(stream, problem);
-  } else {
-    launch_on_cpu(stream, kernel, problem);
-  }
+void enqueue(qutlass_stream& stream, const Kernel& kernel, std::span<const qutlass_matmul_problem> problems) {
+  if (kernel.enqueue) return kernel.enqueue(stream, problems);
+  for (const qutlass_matmul_problem& problem : problems) launch_on_cpu(stream, kernel, problem);
 }
 
 // Problems with the same A that is to be quantized find it so, unless the kernel does it on the way.
 void enqueue_all(qutlass_stream& stream, const Kernel& kernel,
                  std::span<const qutlass_matmul_problem> problems) {
-  std::optional<QuantizedA> a;
-  for (const qutlass_matmul_problem& problem : problems) {
-    if (!problem.quantizes_a || (kernel.quantizes_a && kernel.quantizes_a(problem))) {
-      enqueue(stream, kernel, problem);
-      continue;
-    }
-    if (!a || !a->is_of(problem)) a.emplace(stream, problem);
-    enqueue(stream, kernel, a->in(problem));
+  const auto waits = [&](const qutlass_matmul_problem& problem) {
+    return problem.quantizes_a && !(kernel.quantizes_a && kernel.quantizes_a(problem));
+  };
+  if (std::none_of(problems.begin(), problems.end(), waits)) return enqueue(stream, kernel, problems);
+  std::list<QuantizedA> quantized;
+  std::vector<qutlass_matmul_problem> ready(problems.begin(), problems.end());
+  for (qutlass_matmul_problem& problem : ready) {
+    if (!waits(problem)) continue;
+    if (quantized.empty() || !quantized.back().is_of(problem)) quantized.emplace_back(stream, problem);
+    problem = quantized.back().in(problem);
   }
+  enqueue(stream, kernel, ready);
 }
 
 }  // namespace

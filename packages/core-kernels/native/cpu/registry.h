@@ -15,13 +15,20 @@ struct Kernel {
   void (*require_supported)(const qutlass_matmul_problem& problem);
   // On the CPU: runs a valid, supported problem whose rotation has been applied.
   void (*run)(Context& context, const qutlass_matmul_problem& problem);
-  // On other devices: enqueues a valid, supported problem.
-  void (*enqueue)(qutlass_stream& stream, const qutlass_matmul_problem& problem) = nullptr;
+  // On other devices: enqueues valid, supported problems, none of which reads the result of another, in as
+  // few launches as it takes.
+  void (*enqueue)(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) = nullptr;
   // Why this machine lacks what the kernel needs beside its instruction set; empty, or null, if it does not.
   std::string (*absence)() = nullptr;
   // Whether `enqueue` quantizes the A of a problem that asks for it; else, or if null, A comes quantized.
   bool (*quantizes_a)(const qutlass_matmul_problem& problem) = nullptr;
 };
+
+// `enqueue` of a kernel that takes problems one by one.
+template <auto* kEnqueue>
+void one_by_one(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
+  for (const qutlass_matmul_problem& problem : problems) kEnqueue(stream, problem);
+}
 
 // The kernels for CUDA devices; none in a build without nvcc.
 std::span<const Kernel> cuda_kernels();

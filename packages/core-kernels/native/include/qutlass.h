@@ -360,7 +360,8 @@ QUTLASS_API qutlass_status qutlass_matmul_supported(int32_t kernel, const qutlas
 QUTLASS_API qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel,
                                           const qutlass_matmul_problem* problem);
 /* Several problems as by qutlass_matmul, none of which reads the result of another: a kernel may run them in
- * one launch. */
+ * one launch, and add up a sum in another order than by itself, the same in every run. cuda.skinny takes
+ * neighbours of one format with the same A of up to 16 rows. */
 QUTLASS_API qutlass_status qutlass_matmul_group(qutlass_stream* stream, int32_t kernel,
                                                 const qutlass_matmul_problem* problems, int32_t count);
 

@@ -19,7 +19,7 @@ class Activations {
   }
 
   // Before the kernel waits: what a request needs is worked out when time does not matter.
-  __device__ Activations(const SkinnyProblem& p, uint8_t* shared) : p_(p), shared_(shared) {
+  __device__ Activations(const SkinnyExtents& p, uint8_t* shared) : p_(p), shared_(shared) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
     for (int n = 0; n < Shape::kTokens; ++n) {
@@ -61,7 +61,7 @@ class Activations {
   }
 
  private:
-  const SkinnyProblem& p_;
+  const SkinnyExtents& p_;
   uint8_t* shared_;
   const uint8_t* rows_[Shape::kTokens];  // from the first column of the lane on
 };

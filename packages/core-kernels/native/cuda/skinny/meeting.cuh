@@ -1,6 +1,8 @@
 // Where the sums of a block's warps meet, always in the same order.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/skinny/ring.cuh"
 
 namespace qutlass::cuda {
@@ -13,7 +15,7 @@ struct Sums {
 
 // In shared memory. A warp that has items of set s of a round has slot warp + s for its sums, which no other
 // pair has: along the items either the warp or the set goes up by one.
-template <typename Shape>
+template <typename Shape, typename Group>
 class Meeting {
  public:
   // Rows of A apart, in floats: lanes that store together are in different banks.
@@ -21,27 +23,32 @@ class Meeting {
 
   __host__ __device__ static constexpr int bytes(const SkinnySplit& split, int m) {
     const int slots = Shape::kWarps + split.round_sets - 1;
-    return 8 + split.round_sets * 8 + (split.block_sets * Shape::kRows + slots * m * kStride) * 4;
+    return kWeights * 8 + split.round_sets * 8 + (split.block_sets * Shape::kRows + slots * m * kStride) * 4;
   }
 
   // All threads, before the kernel waits for the one before it: row factors are copied in the group of copies
   // that comes next.
-  __device__ Meeting(const SkinnyProblem& p, const SkinnySplit& split, int first_set, int end_set,
-                     uint8_t* shared)
+  __device__ Meeting(const Group& p, const SkinnySplit& split, int first_set, int end_set, uint8_t* shared)
       : p_(p),
         first_row_(first_set * Shape::kRows),
-        factor_(reinterpret_cast<double*>(shared)),
-        warps_(reinterpret_cast<Warps*>(factor_ + 1)),
+        factors_(reinterpret_cast<double*>(shared)),
+        warps_(reinterpret_cast<Warps*>(factors_ + kWeights)),
         row_factors_(reinterpret_cast<float*>(warps_ + split.round_sets)),
         slots_(row_factors_ + split.block_sets * Shape::kRows) {
     const int rows = end_set * Shape::kRows - first_row_;
     for (int i = static_cast<int>(threadIdx.x); i < rows; i += Shape::kThreads) {
-      copy_async<4>(row_factors_ + i, p.row_factors + first_row_ + i);
+      const int row = first_row_ + i, weight = p.weight_of(row / kTileRows);
+      copy_async<4>(row_factors_ + i, p.weights[weight].row_factors + (row - p.first_of(weight) * kTileRows));
     }
   }
 
-  // Of all sums; one thread.
-  __device__ void set_factor(double factor) const { *factor_ = factor; }
+  // What all sums of a weight are multiplied by, here with a factor of the format: a thread for each.
+  __device__ void set_factors(double format) const {
+    const int weight = Shape::kThreads - 1 - static_cast<int>(threadIdx.x);
+    if (weight < (kWeights == 1 ? 1 : p_.count)) {
+      factors_[weight] = p_.weights[weight].epilogue.factor() * format;
+    }
+  }
 
   // Before the sums of a round meet: which warps have some of a set.
   __device__ void open(int sets) const {
@@ -72,7 +79,6 @@ class Meeting {
   __device__ void finish(int round, int sets) const {
     const int lines = sets * p_.m;                                      // rows of D, a set wide
     const uint32_t inverse = 65535u / static_cast<uint32_t>(p_.m) + 1;  // exact, since lines are few
-    const double factor = *factor_;
     for (int i = static_cast<int>(threadIdx.x); i < lines * Shape::kRows; i += Shape::kThreads) {
       const int line = i / Shape::kRows, row = i % Shape::kRows;
       const int set = static_cast<int>(static_cast<uint32_t>(line) * inverse >> 16),
@@ -82,22 +88,26 @@ class Meeting {
       float sum = 0;
 #pragma unroll 4
       for (int warp = warps.first; warp <= warps.last; ++warp, from += p_.m * kStride) sum += *from;
-      const int n = (round + set) * Shape::kRows + row;
-      if (n < p_.n) {
-        const double row_factor = row_factors_[n - first_row_];
-        p_.epilogue.store(token, n, factor * row_factor, static_cast<double>(sum));
+      const int weight = p_.weight_of((round + set) * Shape::kBlocks);
+      const int row_of_all = (round + set) * Shape::kRows + row;
+      const int n = row_of_all - p_.first_of(weight) * kTileRows;
+      if (n < p_.weights[weight].n) {
+        const double row_factor = row_factors_[row_of_all - first_row_];
+        p_.weights[weight].epilogue.store(token, n, factors_[weight] * row_factor, static_cast<double>(sum));
       }
     }
   }
 
  private:
+  static constexpr int kWeights = static_cast<int>(std::extent_v<decltype(Group::weights)>);
+
   struct Warps {
     int first, last;
   };
 
-  const SkinnyProblem& p_;
+  const Group& p_;
   int first_row_;
-  double* factor_;
+  double* factors_;
   Warps* warps_;
   float *row_factors_, *slots_;
 };

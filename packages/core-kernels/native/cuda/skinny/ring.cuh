@@ -76,10 +76,10 @@ struct RingStage {
 };
 
 // Fills the ring ahead of the products.
-template <typename T, typename Shape>
+template <typename T, typename Shape, typename Group>
 class Feed {
  public:
-  __device__ Feed(const SkinnyProblem& p, const SkinnySplit& split, const Way<Shape>& way)
+  __device__ Feed(const Group& p, const SkinnySplit& split, const Way<Shape>& way)
       : p_(p), split_(split), way_(way) {
     turn();
   }
@@ -102,12 +102,14 @@ class Feed {
     }
     const auto piece = way_.next(p_);
     tiles_ = piece.tiles;
-    const int64_t at = static_cast<int64_t>(way_.round + piece.set) * Shape::kBlocks * p_.tiles + piece.tile;
-    codes_ = p_.codes + at * kTileBytes + threadIdx.x % 32 * 16;
-    scales_ = p_.scales + at * T::kTileScaleBytes + RingStage<T, Shape>::scale_offset(p_.tiles);
+    const int row_block = (way_.round + piece.set) * Shape::kBlocks, weight = p_.weight_of(row_block);
+    const int64_t at = static_cast<int64_t>(row_block - p_.first_of(weight)) * p_.tiles + piece.tile;
+    codes_ = p_.weights[weight].codes + at * kTileBytes + threadIdx.x % 32 * 16;
+    scales_ =
+        p_.weights[weight].scales + at * T::kTileScaleBytes + RingStage<T, Shape>::scale_offset(p_.tiles);
   }
 
-  const SkinnyProblem& p_;
+  const Group& p_;
   const SkinnySplit& split_;
   Way<Shape> way_;
   int tiles_ = 0;

@@ -1,5 +1,8 @@
 #include "cuda/skinny/skinny.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "cuda/gemm/problem.cuh"
 #include "cuda_stream.h"
 #include "reference/matmul_problem.h"
@@ -25,34 +28,95 @@ void require_skinny(const qutlass_matmul_problem& problem) {
   tile_format(b.quantized);
 }
 
-void enqueue_skinny(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
+namespace {
+
+SkinnyExtents extents_of(const qutlass_matmul_problem& problem, const TileLayout& layout) {
+  const qutlass_operand& a = problem.a;
+  return {static_cast<const uint8_t*>(a.dense.data), static_cast<int>(operand_rows(a)),
+          static_cast<int>(operand_cols(a)), layout.row_blocks, layout.tiles};
+}
+
+SkinnyWeight weight_of(const qutlass_matmul_problem& problem, const TileLayout& layout) {
   const qutlass_quantized& b = problem.b.quantized;
-  const TileFormat format = tile_format(b);
-  const TileLayout layout = tile_layout(b, format);
   const auto* tiles = static_cast<const uint8_t*>(b.tiles);
-  SkinnyProblem p{};
-  p.row_factors = reinterpret_cast<const float*>(tiles);
-  p.scales = tiles + layout.scales;
-  p.codes = tiles + layout.codes;
-  p.a = static_cast<const uint8_t*>(problem.a.dense.data);
-  p.epilogue = epilogue_of(problem);
-  p.m = static_cast<int>(operand_rows(problem.a));
-  p.n = static_cast<int>(b.rows);
-  p.k = static_cast<int>(b.cols);
-  p.row_blocks = layout.row_blocks;
-  p.tiles = layout.tiles;
+  return {tiles + layout.codes, tiles + layout.scales, reinterpret_cast<const float*>(tiles),
+          epilogue_of(problem), static_cast<int>(b.rows)};
+}
+
+// What a launch touches.
+class Operands {
+ public:
+  void add(const qutlass_matmul_problem& problem) {
+    const qutlass_quantized& b = problem.b.quantized;
+    const void* const touched[kEach] = {problem.a.dense.data,  b.tiles,           b.global_scale,
+                                        problem.alpha_pointer, problem.bias.data, problem.out.data};
+    std::copy_n(touched, kEach, pointers_ + count_);
+    count_ += kEach;
+  }
+  std::span<const void* const> all() const { return {pointers_, count_}; }
+
+ private:
+  static constexpr size_t kEach = 6;
+  const void* pointers_[kEach * kMaxWeights];
+  size_t count_ = 0;
+};
+
+void enqueue_wide(CudaStream& stream, const qutlass_matmul_problem& problem) {
+  const TileFormat format = tile_format(problem.b.quantized);
+  const TileLayout layout = tile_layout(problem.b.quantized, format);
+  const SkinnyProblem p{extents_of(problem, layout), weight_of(problem, layout)};
+  Operands operands;
+  operands.add(problem);
+  stream.run("matmul", operands.all(), [&](cudaStream_t handle) {
+    const auto launch = format.code == TileCode::kInt4 ? launch_wide_int4
+                        : is_wide(format.code)         ? launch_wide_bytes
+                                                       : launch_wide_e2m1;
+    launch(p, format, {handle, stream.cuda_device().properties()});
+  });
+}
+
+// As many of the first problems as one launch takes; returns the others.
+std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream,
+                                                       std::span<const qutlass_matmul_problem> problems) {
+  const qutlass_matmul_problem& first = problems.front();
+  const TileFormat format = tile_format(first.b.quantized);
+  SkinnyWeights group{};
+  static_cast<SkinnyExtents&>(group) = extents_of(first, tile_layout(first.b.quantized, format));
+  group.row_blocks = 0;
+  Operands operands;
+  for (const qutlass_matmul_problem& problem : problems) {
+    const qutlass_quantized& b = problem.b.quantized;
+    const bool fits = group.count < kMaxWeights && problem.a.dense.data == first.a.dense.data &&
+                      operand_rows(problem.a) == group.m && b.cols == group.k && tile_format(b) == format;
+    if (!fits) break;
+    const TileLayout layout = tile_layout(b, format);
+    group.first[group.count] = group.row_blocks;
+    group.weights[group.count++] = weight_of(problem, layout);
+    group.row_blocks += layout.row_blocks;
+    operands.add(problem);
+  }
+  std::fill(group.first + group.count, std::end(group.first), group.row_blocks);
+  stream.run("matmul", operands.all(), [&](cudaStream_t handle) {
+    const auto launch = format.code == TileCode::kInt4 ? launch_skinny_int4
+                        : is_wide(format.code)         ? launch_skinny_bytes
+                                                       : launch_skinny_e2m1;
+    launch(group, format, {handle, stream.cuda_device().properties()});
+  });
+  return problems.subspan(static_cast<size_t>(group.count));
+}
+
+}  // namespace
+
+void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
   CudaStream& cuda = cuda_stream(stream);
-  cuda.run("matmul",
-           {p.a, b.tiles, b.global_scale, problem.alpha_pointer, problem.bias.data, problem.out.data},
-           [&](cudaStream_t handle) {
-             const SkinnyLaunch launch{handle, cuda.cuda_device().properties()};
-             const bool narrow = p.m <= kNarrowMaxM;
-             const auto run = format.code == TileCode::kInt4 ? narrow ? launch_skinny_int4 : launch_wide_int4
-                              : is_wide(format.code) ? narrow ? launch_skinny_bytes : launch_wide_bytes
-                              : narrow               ? launch_skinny_e2m1
-                                                     : launch_wide_e2m1;
-             run(p, format, launch);
-           });
+  while (!problems.empty()) {
+    if (operand_rows(problems.front().a) > kNarrowMaxM) {
+      enqueue_wide(cuda, problems.front());
+      problems = problems.subspan(1);
+    } else {
+      problems = enqueue_narrow(cuda, problems);
+    }
+  }
 }
 
 }  // namespace qutlass::cuda

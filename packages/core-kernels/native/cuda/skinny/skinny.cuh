@@ -5,6 +5,7 @@
 // ring in shared memory of its own, several tiles ahead: enough bytes are in flight without registers for
 // them, and no warp waits for another. The ring fills before the kernel waits for the one before it, since
 // weights do not depend on it. At the end of a few row blocks the sums of the warps meet in shared memory.
+// Row blocks of several weights are numbered through; a set of them belongs to one.
 #pragma once
 
 #include <algorithm>
@@ -115,9 +116,9 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
   }
 }
 
-template <typename T, typename Shape>
+template <typename T, typename Shape, typename Group>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
-    skinny_kernel(const __grid_constant__ SkinnyProblem p, const __grid_constant__ SkinnySplit split) {
+    skinny_kernel(const __grid_constant__ Group p, const __grid_constant__ SkinnySplit split) {
   extern __shared__ __align__(16) uint8_t shared[];
   using Stage = RingStage<T, Shape>;
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -129,9 +130,9 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   const int end_set = static_cast<int>(static_cast<int64_t>(split.sets) * (block + 1) / split.blocks);
 
   Way<Shape> way(p, split, first_set, end_set, shared);
-  Feed<T, Shape> feed(p, split, way);
-  const Meeting<Shape> meeting(p, split, first_set, end_set,
-                               of_a + Activations<T, Shape>::bytes(p.m, p.tiles));
+  Feed<T, Shape, Group> feed(p, split, way);
+  const Meeting<Shape, Group> meeting(p, split, first_set, end_set,
+                                      of_a + Activations<T, Shape>::bytes(p.m, p.tiles));
   for (int i = 0; i < stages; ++i) {
     feed.fetch_into(ring[i]);
     end_copy_group();
@@ -143,7 +144,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
     activations.request();
     end_copy_group();
   }
-  if (threadIdx.x == Shape::kThreads - 1) meeting.set_factor(p.epilogue.factor() * kSumFactor<T::kCode>);
+  meeting.set_factors(kSumFactor<T::kCode>);
   if constexpr (Shape::kOnePass) {
     wait_for_copies<0>();
     __syncthreads();
@@ -187,18 +188,18 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   }
 }
 
-template <typename T, typename Shape>
-int shared_bytes(const SkinnyProblem& p, const SkinnySplit& split) {
+template <typename T, typename Shape, typename Group>
+int shared_bytes(const Group& p, const SkinnySplit& split) {
   const int ring = Shape::kWarps * split.stages * static_cast<int>(sizeof(RingStage<T, Shape>));
   return Way<Shape>::kBytes + ring + Activations<T, Shape>::bytes(p.m, p.tiles) +
-         Meeting<Shape>::bytes(split, p.m);
+         Meeting<Shape, Group>::bytes(split, p.m);
 }
 
 // A block for a multiprocessor, or more with at most kMaxBlockSets sets; the longest rounds and the most
 // stages that there is shared memory for.
 inline constexpr int kMaxBlockSets = 64;
-template <typename T, typename Shape>
-SkinnySplit split_for(const SkinnyProblem& p, const SkinnyLaunch& launch) {
+template <typename T, typename Shape, typename Group>
+SkinnySplit split_for(const Group& p, const SkinnyLaunch& launch) {
   const auto divide_up = [](int a, int b) { return (a + b - 1) / b; };
   const int limit = static_cast<int>(launch.device.sharedMemPerBlockOptin);
   SkinnySplit split{};
@@ -209,17 +210,17 @@ SkinnySplit split_for(const SkinnyProblem& p, const SkinnyLaunch& launch) {
   split.stages = Shape::kStages;
   for (int rounds = 1; rounds <= split.block_sets; ++rounds) {
     split.round_sets = divide_up(split.block_sets, rounds);
-    if (Meeting<Shape>::bytes(split, p.m) <= limit / 2) break;
+    if (Meeting<Shape, Group>::bytes(split, p.m) <= limit / 2) break;
   }
   while (split.stages > 1 && shared_bytes<T, Shape>(p, split) > limit) --split.stages;
   return split;
 }
 
-template <typename T, typename Shape>
-void launch_split(const SkinnyProblem& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
+template <typename T, typename Shape, typename Group>
+void launch_split(const Group& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
   const int bytes = shared_bytes<T, Shape>(p, split);
-  allow_shared_memory<skinny_kernel<T, Shape>>(bytes);
-  launch_dependent(launch.stream, launch.device, skinny_kernel<T, Shape>,
+  allow_shared_memory<skinny_kernel<T, Shape, Group>>(bytes);
+  launch_dependent(launch.stream, launch.device, skinny_kernel<T, Shape, Group>,
                    {static_cast<unsigned>(split.blocks), Shape::kThreads, static_cast<size_t>(bytes)}, p,
                    split);
 }
@@ -233,8 +234,8 @@ using OnePassShape =
 template <typename T, int kTokens>
 using StreamShape = SkinnyShape<false, 2, kTokens, T::kFewParts || kTokens == 1 ? 16 : 12, 3, 1>;
 
-template <typename T>
-bool takes_one_pass(const SkinnyProblem& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
+template <typename T, typename Group>
+bool takes_one_pass(const Group& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
   using Shape = OnePassShape<T>;
   return split.round_sets == split.block_sets && split.stages == Shape::kStages &&
          int64_t{split.block_sets} * p.tiles <= Shape::kWarps * Shape::kStages &&
@@ -242,8 +243,8 @@ bool takes_one_pass(const SkinnyProblem& p, const SkinnySplit& split, const Skin
 }
 
 // One row of A per column of a fragment: up to 8 rows take one fragment, up to 16 two.
-template <typename T>
-void launch_tiles(const SkinnyProblem& p, const SkinnyLaunch& launch) {
+template <typename T, typename Group>
+void launch_group(const Group& p, const SkinnyLaunch& launch) {
   using OnePass = OnePassShape<T>;
   if (p.m > 8) {
     using Stream = StreamShape<T, 2>;
@@ -253,6 +254,13 @@ void launch_tiles(const SkinnyProblem& p, const SkinnyLaunch& launch) {
   if (takes_one_pass<T>(p, split, launch)) return launch_split<T, OnePass>(p, split, launch);
   using Stream = StreamShape<T, 1>;
   launch_split<T, Stream>(p, split_for<T, Stream>(p, launch), launch);
+}
+
+// A kernel for a single weight has no look-ups.
+template <typename T>
+void launch_tiles(const SkinnyWeights& p, const SkinnyLaunch& launch) {
+  if (p.count > 1) return launch_group<T>(p, launch);
+  launch_group<T>(SkinnyGroup<1>{p, {p.weights[0]}, {0}, 1}, launch);
 }
 
 }  // namespace qutlass::cuda

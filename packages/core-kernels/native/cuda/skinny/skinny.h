@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <span>
+
 #include "cuda/gemm/epilogue.cuh"
 #include "cuda/skinny/tiles.h"
 
@@ -11,15 +13,42 @@ namespace qutlass::cuda {
 // Rows of A that the kernels take: the first of them up to kNarrowMaxM.
 inline constexpr int kSkinnyMaxM = 64, kNarrowMaxM = 16;
 
-struct SkinnyProblem {
+// A, and the extents of all that a launch multiplies it with.
+struct SkinnyExtents {
+  const uint8_t* a;  // bf16 [m, k]
+  int m, k;
+  int row_blocks, tiles;
+};
+
+// A weight, and the end of its product.
+struct SkinnyWeight {
   const uint8_t* codes;
   const uint8_t* scales;
   const float* row_factors;
-  const uint8_t* a;  // bf16 [m, k]
   Epilogue epilogue;
-  int m, n, k;
-  int row_blocks, tiles;
+  int n;
 };
+
+struct SkinnyProblem : SkinnyExtents, SkinnyWeight {};
+
+// Up to kWeights weights of one format, their row blocks numbered through.
+template <int kWeights>
+struct SkinnyGroup : SkinnyExtents {
+  SkinnyWeight weights[kWeights];
+  int first[kWeights];  // row block of a weight; row_blocks where there is none
+  int count;
+
+  // The index of the weight that a row block belongs to. Of a single one all is known when code is compiled.
+  __device__ int weight_of(int row_block) const {
+    int weight = 0;
+    for (int i = 1; i < kWeights; ++i) weight += row_block >= first[i];
+    return weight;
+  }
+  __device__ int first_of(int weight) const { return kWeights == 1 ? 0 : first[weight]; }
+};
+// Weights that share a launch.
+inline constexpr int kMaxWeights = 4;
+using SkinnyWeights = SkinnyGroup<kMaxWeights>;
 
 // How a launch divides the work: blocks own equal parts of the sets of row blocks, at most block_sets. The
 // sums of round_sets of them meet at once. A warp's ring has so many stages.
@@ -34,12 +63,13 @@ struct SkinnyLaunch {
 
 // Throws QUTLASS_E_UNSUPPORTED with the reason unless the kernels take the problem.
 void require_skinny(const qutlass_matmul_problem& problem);
-void enqueue_skinny(qutlass_stream& stream, const qutlass_matmul_problem& problem);
+// Neighbours of one format under the same A, of up to kNarrowMaxM rows, share launches.
+void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems);
 
 // Each for the codes of its file, up to kNarrowMaxM rows of A, or more.
-void launch_skinny_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
-void launch_skinny_e2m1(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
-void launch_skinny_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_skinny_int4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_skinny_e2m1(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_skinny_bytes(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_e2m1(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);

@@ -3,7 +3,7 @@
 
 namespace qutlass::cuda {
 
-void launch_skinny_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch) {
+void launch_skinny_bytes(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch) {
   with_byte_tiles(format, [&]<typename T>() { launch_tiles<T>(p, launch); });
 }
 

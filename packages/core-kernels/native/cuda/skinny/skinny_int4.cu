@@ -3,7 +3,7 @@
 
 namespace qutlass::cuda {
 
-void launch_skinny_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch) {
+void launch_skinny_int4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch) {
   with_int4_tiles(format, [&]<typename T>() { launch_tiles<T>(p, launch); });
 }
 

@@ -51,6 +51,8 @@ struct TileFormat {
   int groups;  // of a row of a tile; larger groups repeat their scale
   bool zero_points;
 
+  bool operator==(const TileFormat&) const = default;
+
   // Bytes of scales, and of zero points, that a lane reads for a tile.
   constexpr int lane_scale_bytes() const {
     return code == TileCode::kE2M1By16 ? 4 : 2 * groups * scale_bytes(scale);

@@ -47,7 +47,7 @@ class Way {
 
   int round;  // its first set
 
-  __device__ Way(const SkinnyProblem& p, const SkinnySplit& split, int first_set, int end_set,
+  __device__ Way(const SkinnyExtents& p, const SkinnySplit& split, int first_set, int end_set,
                  uint8_t* shared)
       : round(first_set), end_set_(end_set) {
     const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -75,7 +75,7 @@ class Way {
   struct Piece {
     int set, tile, tiles;
   };
-  __device__ Piece next(const SkinnyProblem& p) {
+  __device__ Piece next(const SkinnyExtents& p) {
     const Piece piece{at_.set, at_.tile, min(at_.items, p.tiles - at_.tile)};
     at_.items -= piece.tiles;
     ++at_.set;
