@@ -8,7 +8,7 @@ it('turns while a kernel runs', async () => {
   using a = Tensor.zeros([m, k], 'f32', device);
   using b = Tensor.zeros([n, k], 'f32', device);
   using out = Tensor.empty([m, n], 'f32', device);
-  const problem = [a.handle, b.handle, null, 1, null, null, out.handle] as const;
+  const problem = [a.handle, b.handle, null, null, 1, null, null, out.handle, 0] as const;
   const kernel = native
     .kernels()
     .find(

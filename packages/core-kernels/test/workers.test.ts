@@ -16,7 +16,7 @@ const MULTIPLY = `
     const { device } = stream;
     const a = Tensor.zeros([m, 1024], 'f32', device);
     const out = Tensor.empty([m, m], 'f32', device);
-    const problem = [a.handle, a.handle, null, 1, null, null, out.handle];
+    const problem = [a.handle, a.handle, null, null, 1, null, null, out.handle, 0];
     const kernel = native.kernels().find(
       (k) => k.device === device.kind && k.available && native.matmulSupported(k.index, ...problem) === null,
     );

@@ -76,7 +76,7 @@ describe('an explanation', () => {
     using x = normals(16, 64);
     using w = normals(32, 64);
     const names: readonly string[] = Object.values(NAMES);
-    const line = (name: string, text: string) => `  ${name.padEnd(20)} ${text}`;
+    const line = (name: string, text: string) => `  ${name.padEnd(22)} ${text}`;
     const table = (a: OperandA, b: OperandB) => {
       const explanation = explain(a as QuantizedTensor, b as QuantizedTensor);
       // Which kernels a machine has beside these, what it predicts, and so which one is best, differ.

@@ -44,7 +44,7 @@ export class Explanation {
     const { intensity, ridge, seconds, bound } = this.roofline;
     const lines = this.candidates.map((candidate) => {
       const mark = candidate.kernel.name === this.chosen ? '*' : ' ';
-      return `${mark} ${candidate.kernel.name.padEnd(20)} ${candidate.refusal ?? timesText(candidate)}`;
+      return `${mark} ${candidate.kernel.name.padEnd(22)} ${candidate.refusal ?? timesText(candidate)}`;
     });
     return [
       `${this.problem}, ${(this.operations / this.bytes).toFixed(1)} operations per byte`,

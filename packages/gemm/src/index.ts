@@ -23,7 +23,7 @@ export {
 export { Explanation, explain } from './explain.js';
 export { HARDWARE, type Hardware, hardwareFrom, hardwareOf } from './hardware.js';
 export { matmul } from './matmul.js';
-export { type Factor, matmulGroup } from './matmul-group.js';
+export { type Factor, type GroupOptions, matmulGroup } from './matmul-group.js';
 export { type KernelModel, predictSeconds, type Workload } from './model.js';
 export {
   FORMAT_PAIRS,
@@ -42,7 +42,7 @@ export {
   precisionTable,
 } from './precision.js';
 export { PreparedWeight, prepare } from './prepare.js';
-export type { MatmulOptions, ProblemOptions, QuantizingOptions } from './problem.js';
+export type { Accuracy, MatmulOptions, ProblemOptions, QuantizingOptions } from './problem.js';
 export { type Roofline, roofline, type Work } from './roofline.js';
 export {
   type TunedProblem,

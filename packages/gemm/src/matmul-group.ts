@@ -9,6 +9,9 @@ export interface Factor<B extends OperandB = OperandB> extends Pick<MatmulOption
   readonly b: B;
 }
 
+/** What the products of {@link matmulGroup} have in common. */
+export type GroupOptions<D extends FloatDType = FloatDType> = Pick<MatmulOptions<D>, 'outDType' | 'accuracy'>;
+
 /**
  * The products of one A with several B, each as {@link matmul} gives it. Those for which the same kernel is chosen are handed
  * to it together, and share launches where it can do that: sums may then be added up in another order than one by one, the
@@ -19,22 +22,22 @@ export interface Factor<B extends OperandB = OperandB> extends Pick<MatmulOption
 export function matmulGroup<A extends FloatDType, D extends FloatDType = A>(
   a: Tensor<A>,
   factors: readonly Factor[],
-  options?: Pick<MatmulOptions<D>, 'outDType'> & { activations?: never },
+  options?: GroupOptions<D> & { activations?: never },
 ): Tensor<D>[];
 export function matmulGroup<K extends FormatKind, A extends FloatDType, D extends FloatDType = A>(
   a: Tensor<A>,
   factors: readonly Factor<Weight<PartnerOf<K>>>[],
-  options: Pick<QuantizingOptions<D, K>, 'outDType' | 'activations'>,
+  options: GroupOptions<D> & Pick<QuantizingOptions<D, K>, 'activations'>,
 ): Tensor<D>[];
 export function matmulGroup<K extends FormatKind, D extends FloatDType = 'bf16'>(
   a: QuantizedTensor<Format<K>>,
   factors: readonly Factor<Weight<PartnerOf<K>>>[],
-  options?: Pick<MatmulOptions<D>, 'outDType'>,
+  options?: GroupOptions<D>,
 ): Tensor<D>[];
 export function matmulGroup(
   a: OperandA,
   factors: readonly Factor[],
-  options: Pick<ProblemOptions, 'outDType' | 'activations'> = {},
+  options: GroupOptions & Pick<ProblemOptions, 'activations'> = {},
 ): Tensor<FloatDType>[] {
   const problems = factors.map(({ b, bias }) => new Problem(a, b, { ...options, bias }));
   return scope(() => {

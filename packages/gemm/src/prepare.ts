@@ -2,8 +2,8 @@ import { type Device, QutlassError, Resource } from '@qutlass/core-kernels';
 import type { Format, QuantizedTensor, Rotation } from '@qutlass/quant';
 
 /**
- * A weight in the layouts that the kernels of its device read, made once and used for every M. On the CPU that is the row
- * layout of codes and scales, so a plain weight is shared, not copied; on a GPU there are tiles besides.
+ * A weight in the layouts that the kernels of its device read, made once and used for every M: the rows of codes and scales
+ * that it was given, and, for formats that have them, tiles besides, as large once more.
  */
 export class PreparedWeight<F extends Format = Format> extends Resource {
   /** The matrix [N, K] in the layout of the kernels. */
@@ -49,12 +49,11 @@ export class PreparedWeight<F extends Format = Format> extends Resource {
 }
 
 /**
- * Prepares a quantized weight [N, K] for {@link matmul}. Both are disposed on their own. On a GPU the weight is laid out
- * once more in tiles, if its format has them, for products with few rows of A.
+ * Prepares a quantized weight [N, K] for {@link matmul}. Both are disposed on their own. The weight is laid out once more in
+ * tiles, if its format has them on the device: on a GPU for products with few rows of A, on a CPU for all with a dense A.
  */
 export function prepare<F extends Format>(weight: QuantizedTensor<F>): PreparedWeight<F> {
   const rows = weight.withScaleLayout('row');
-  if (rows.device.kind === 'cpu') return new PreparedWeight(rows);
   try {
     const tiled = rows.withTiles();
     rows.dispose();

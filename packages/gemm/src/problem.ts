@@ -17,6 +17,17 @@ import { FORMAT_PAIRS, type OperandA, type OperandB } from './pairs.js';
 import type { OperandKind } from './precision.js';
 import { PreparedWeight } from './prepare.js';
 
+/** What kernels may do to a dense A under a quantized B; the numbers are those of `qutlass_accuracy`. */
+const ACCURACIES = { exact: 0, int8: 1 } as const;
+
+/**
+ * - `exact`: its values are multiplied as they are.
+ * - `int8`: kernels may round them to int8 in groups of 32 to 128 along K, each with a scale of its own, as ONNX Runtime does
+ *   at `accuracy_level` 4 and ggml always. An element changes by amax / 254 at most, amax being the largest of its group. On
+ *   a CPU this is several times faster where A has many rows; the kernels of a GPU stay exact.
+ */
+export type Accuracy = keyof typeof ACCURACIES;
+
 export interface MatmulOptions<D extends FloatDType = FloatDType> {
   /** [N], added after scaling. */
   bias?: Tensor<FloatDType> | undefined;
@@ -24,6 +35,8 @@ export interface MatmulOptions<D extends FloatDType = FloatDType> {
   alpha?: number | Tensor<'f32'>;
   /** Default: the dtype of a dense A, bf16 for a quantized one. */
   outDType?: D;
+  /** Of a dense A under a quantized B; default `exact`. */
+  accuracy?: Accuracy;
   /** Run this kernel instead of the chosen one; see {@link explain} for the names. */
   kernel?: string;
 }
@@ -50,6 +63,7 @@ export class Problem implements Workload {
   readonly n: number;
   readonly k: number;
   readonly outDType: FloatDType;
+  readonly accuracy: Accuracy;
   /** A prepared weight stands here as what it holds. */
   readonly operandA: OperandA;
   readonly operandB: Tensor<FloatDType> | QuantizedTensor;
@@ -94,6 +108,10 @@ export class Problem implements Workload {
     this.outDType = options.outDType ?? (a instanceof Tensor ? a.dtype : 'bf16');
     if (!isFloatDType(this.outDType)) {
       throw invalidArgument('QUTLASS_E_DTYPE', 'outDType', 'f32, bf16 or f16', String(this.outDType));
+    }
+    this.accuracy = options.accuracy ?? 'exact';
+    if (!Object.hasOwn(ACCURACIES, this.accuracy)) {
+      throw invalidArgument('QUTLASS_E_ARGUMENT', 'accuracy', 'exact or int8', String(this.accuracy));
     }
     let m = 1;
     for (let i = 0; i < last; ++i) m *= aShape[i]!;
@@ -147,8 +165,9 @@ export class Problem implements Workload {
     const rotated = this.#aRotation ? ` rotated ${(this.operandB as QuantizedTensor).rotation?.size}` : '';
     const extents = `[${this.m}, ${this.n}, ${this.k}]`;
     const quantized = this.#activations ? ` as ${this.#activations.name}` : '';
+    const rounded = this.accuracy === 'exact' ? '' : ` by ${this.accuracy}`;
     const a = `${operandKey(this.operandA)}${quantized}`;
-    return `${a} x ${operandKey(this.operandB)}${rotated} -> ${this.outDType} ${extents}`;
+    return `${a} x ${operandKey(this.operandB)}${rotated}${rounded} -> ${this.outDType} ${extents}`;
   }
 
   /** As {@link key}, among problems with this very B: a number that costs nothing to make. */
@@ -159,7 +178,8 @@ export class Problem implements Workload {
       a instanceof Tensor
         ? (this.#activations ? formatId(this.#activations) : 0) * 5 + DTYPES[a.dtype].id
         : formatId(a.format) * 5 + (a.scaleLayout === 'row' ? 3 : 4);
-    return (kind * 3 + DTYPES[this.outDType].id) * 2 ** 31 + this.m;
+    const result = DTYPES[this.outDType].id * 2 + ACCURACIES[this.accuracy];
+    return (kind * 6 + result) * 2 ** 31 + this.m;
   }
 
   /** Why the kernel cannot run this problem, or null. The data are not read. */
@@ -183,6 +203,7 @@ export class Problem implements Workload {
       this.#alphaTensor?.handle ?? null,
       this.#bias?.handle ?? null,
       out.handle,
+      ACCURACIES[this.accuracy],
     ];
   }
 

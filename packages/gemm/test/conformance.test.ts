@@ -1,6 +1,6 @@
 import { goldenFiles, type Product, referenceMatmul } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
-import { type FloatDType, type OperandA, type OperandB, Tensor } from '../src/index.js';
+import { type FloatDType, type OperandA, type OperandB, prepare, Tensor } from '../src/index.js';
 import { attempt, denseValues, GOLDEN_FORMATS, goldenOperand, KERNELS } from './operands.js';
 
 // One suite over every kernel that the device has: a kernel refuses a problem as unsupported, or its result is within
@@ -76,8 +76,11 @@ for (const golden of goldenFiles('gemm_')) {
       using a = dense('a', 'bf16');
       using wide = dense('a', 'f32');
       using weight = w.operand;
+      using prepared = prepare(weight);
       const sums = expect.arrayContaining(['f32', 'f64']);
       expect(await conform(a, weight, bias, product)).toEqual(sums);
+      expect(await conform(a, prepared, bias, product)).toEqual(sums);
+      expect(await conform(wide, prepared, bias, product, ['f32'])).toEqual(sums);
       expect(await conform(wide, weight, bias, product, ['f32'])).toEqual(sums);
     });
 

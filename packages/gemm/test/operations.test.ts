@@ -10,6 +10,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import * as qutlass from '../src/index.js';
 import {
+  type Accuracy,
   type FloatDType,
   type Format,
   formatByName,
@@ -100,7 +101,14 @@ async function checkProduct(
     activations,
     out: outDType = 'bf16',
     offset = 0,
-  }: { by?: Rotation; activations?: Format; out?: FloatDType; offset?: number } = {},
+    accuracy = 'exact',
+  }: {
+    by?: Rotation;
+    activations?: Format;
+    out?: FloatDType;
+    offset?: number;
+    accuracy?: Accuracy;
+  } = {},
 ): Promise<string[]> {
   const [m, n] = [a.rows, b.rows];
   const operands = {
@@ -123,6 +131,7 @@ async function checkProduct(
         tensors.alpha!.handle,
         tensors.bias!.handle,
         tensors.out!.handle,
+        accuracy === 'exact' ? 0 : 1,
       ] as const;
       const { index } = device.kind === kernel.device ? kernel : reference(device.kind);
       const refusal = native.matmulSupported(index, ...problem);
@@ -201,7 +210,11 @@ describe.each(SHAPES)('M, N, K = $m, $n, $k, $offset elements off', ({ m, n, k, 
         return;
       }
       const a = dense('a', 'bf16', m, k, off);
-      expect(await checkProduct(a, b, { offset: off })).toEqual(expect.arrayContaining(['f32', 'f64']));
+      for (const accuracy of ['exact', 'int8'] as const) {
+        expect(await checkProduct(a, b, { offset: off, accuracy })).toEqual(
+          expect.arrayContaining(['f32', 'f64']),
+        );
+      }
     }
   });
 

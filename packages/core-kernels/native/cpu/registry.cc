@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "check.h"
+#include "cpu/tiles/matmul_tiles.h"
 #include "cpu_features.h"
 #include "gemm_f32.h"
 #include "gemm_i32.h"
@@ -42,9 +43,32 @@ void run_i32(Context& context, const qutlass_matmul_problem& problem) {
   matmul_i32(context, problem, kPrimitives);
 }
 
+template <const TileKernels& kKernels>
+void run_tiles_f32(Context& context, const qutlass_matmul_problem& problem) {
+  matmul_tiles_f32(context, problem, kKernels);
+}
+
+template <const TileKernels& kKernels>
+void run_tiles_int8(Context& context, const qutlass_matmul_problem& problem) {
+  matmul_tiles_int8(context, problem, kKernels);
+}
+
 // peak_fraction: from rates measured on one Zen 3 core at 3.2 GHz with M = N = K = 2048 (generic kernels:
-// M = 128), of the 32 operations per clock in float32, or 128 on bytes, that its vector units have.
+// M = 128), of the 32 operations per clock in float32, or 128 on bytes, that its vector units have; with
+// tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well.
 const Kernel kKernels[] = {
+    {{"cpu.tiles.int8.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.7, "int8", 0, 1, 0, 0},
+     require_int8_tiles,
+     run_tiles_int8<kAvx512TileKernels>},
+    {{"cpu.tiles.f32.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.9, "f32", 0, 1, 0, 0},
+     require_tiles,
+     run_tiles_f32<kAvx512TileKernels>},
+    {{"cpu.tiles.int8.avx2", "cpu", "avx2", "f32", 1, kTileRows, kTileCols, 0, 0.3, "int8", 0, 1, 0, 0},
+     require_int8_tiles,
+     run_tiles_int8<kAvx2TileKernels>},
+    {{"cpu.tiles.f32.avx2", "cpu", "avx2", "f32", 1, kTileRows, kTileCols, 0, 0.6, "f32", 0, 1, 0, 0},
+     require_tiles,
+     run_tiles_f32<kAvx2TileKernels>},
     {{"cpu.i32.avx2", "cpu", "avx2", "i32", kPanelA, kPanelB, kBlockI32, 0, 0.32, "int8", 0, 1, 0, 0},
      require_integer_pair,
      run_i32<kAvx2Primitives>},
@@ -71,13 +95,12 @@ const Kernel& kernel_at(int32_t index) {
   return index < cpu ? kKernels[index] : cuda_kernels()[static_cast<size_t>(index - cpu)];
 }
 
-bool has_isa(const Kernel& kernel) {
-  if (kernel.enqueue) return is_cuda_kernel_available(kernel);
-  return kernel.info.requires_isa[0] == '\0' || has_avx2();
+bool can_run(const Kernel& kernel) {
+  return kernel.enqueue ? is_cuda_kernel_available(kernel) : has_isa(kernel.info.requires_isa);
 }
 
 std::string find_absence(const Kernel& kernel) {
-  if (!has_isa(kernel)) {
+  if (!can_run(kernel)) {
     return std::string("requires ") + kernel.info.requires_isa +
            ", which this machine lacks or QUTLASS_ISA turns off";
   }
@@ -126,8 +149,8 @@ void launch_on_cpu(qutlass_stream& stream, const Kernel& kernel, const qutlass_m
                  part(a, nullptr, a.quantized.zero_points), part(a, nullptr, a.quantized.global_scale),
                  part(b, b.dense.data, b.quantized.codes), part(b, nullptr, b.quantized.scales),
                  part(b, nullptr, b.quantized.zero_points), part(b, nullptr, b.quantized.global_scale),
-                 a.is_quantized ? nullptr : problem.a_rotation.data, problem.alpha_pointer, problem.bias.data,
-                 problem.out.data},
+                 part(b, nullptr, b.quantized.tiles), a.is_quantized ? nullptr : problem.a_rotation.data,
+                 problem.alpha_pointer, problem.bias.data, problem.out.data},
                 [&kernel, copy = problem](Context& context) {
                   if (!copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY) {
                     run_rotated(context, kernel, copy);

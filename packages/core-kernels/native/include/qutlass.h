@@ -151,7 +151,7 @@ QUTLASS_API const char* qutlass_last_error(void);
 
 typedef struct qutlass_device_info {
   char name[128];          /* model of the processor or GPU */
-  char isa[64];            /* what the kernels are made for: "avx2", "generic", "sm_90" */
+  char isa[64];            /* what the kernels are made for: "avx512", "avx2", "generic", "sm_90" */
   char driver[64];         /* of a GPU: the newest CUDA version that its driver runs, "13.0"; else empty */
   int32_t threads;         /* of the CPU kernels; multiprocessors of a GPU */
   int64_t memory_bytes;    /* all memory of the device */
@@ -320,6 +320,13 @@ typedef struct qutlass_operand {
   qutlass_quantized quantized;
 } qutlass_operand;
 
+/* What kernels may do to a dense A that they multiply with a quantized B. */
+typedef enum qutlass_accuracy {
+  QUTLASS_ACCURACY_EXACT = 0, /* nothing */
+  QUTLASS_ACCURACY_INT8 = 1 /* round it to int8 in groups of 32 to 128 elements along K, each with a scale of
+                               its own: an error of at most amax / 254 per element, amax of the group */
+} qutlass_accuracy;
+
 /* out[m,n] = round(alpha * sum_k A[m,k] * B[n,k] + bias[n]), A [M,K], B [N,K], one rounding at the end. */
 typedef struct qutlass_matmul_problem {
   qutlass_operand a;
@@ -333,6 +340,7 @@ typedef struct qutlass_matmul_problem {
   const float* alpha_pointer; /* one float on the device multiplied with alpha, or absent */
   qutlass_tensor bias;        /* [N], F32, BF16 or F16; data may be absent */
   qutlass_tensor out;         /* [M,N], F32, BF16 or F16 */
+  int32_t accuracy;           /* qutlass_accuracy; a kernel may be more accurate */
 } qutlass_matmul_problem;
 
 typedef struct qutlass_kernel_info {

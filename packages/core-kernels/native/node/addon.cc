@@ -318,7 +318,10 @@ qutlass_operand operand(const Napi::CallbackInfo& info, size_t index) {
   return out;
 }
 
-// The problem in arguments first..first+7: a, b, aRotation, aFormat, alpha, alphaTensor, bias, out.
+// The arguments of a problem from `first` on: a, b, aRotation, aFormat, alpha, alphaTensor, bias, out,
+// accuracy.
+constexpr size_t kProblemArguments = 9;
+
 qutlass_matmul_problem problem_of(const Napi::CallbackInfo& info, size_t first) {
   qutlass_matmul_problem problem{};
   problem.a = operand(info, first);
@@ -333,10 +336,11 @@ qutlass_matmul_problem problem_of(const Napi::CallbackInfo& info, size_t first) 
   problem.alpha_pointer = static_cast<const float*>(data_of(info, first + 5));
   if (const auto* bias = Argument<const qutlass_tensor*>::get(info, first + 6)) problem.bias = *bias;
   if (const auto* out = Argument<const qutlass_tensor*>::get(info, first + 7)) problem.out = matrix_of(*out);
+  problem.accuracy = Argument<int32_t>::get(info, first + 8);
   return problem;
 }
 
-// matmul(stream, kernel, a, b, aRotation, aFormat, alpha, alphaTensor, bias, out)
+// matmul(stream, kernel, ...problem)
 Napi::Value matmul(const Napi::CallbackInfo& info) {
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
   const qutlass_matmul_problem problem = problem_of(info, 2);
@@ -344,12 +348,12 @@ Napi::Value matmul(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// matmulGroup(stream, kernel, ...problems): of each problem the eight arguments of matmul
+// matmulGroup(stream, kernel, ...problems)
 Napi::Value matmul_group(const Napi::CallbackInfo& info) {
-  constexpr size_t kFirst = 2, kArguments = 8;
+  constexpr size_t kFirst = 2;
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
   std::vector<qutlass_matmul_problem> problems;
-  for (size_t i = kFirst; i < info.Length(); i += kArguments) problems.push_back(problem_of(info, i));
+  for (size_t i = kFirst; i < info.Length(); i += kProblemArguments) problems.push_back(problem_of(info, i));
   check(info.Env(), qutlass_matmul_group(stream, Argument<int32_t>::get(info, 1), problems.data(),
                                          static_cast<int32_t>(problems.size())));
   return info.Env().Undefined();

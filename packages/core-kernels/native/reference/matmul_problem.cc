@@ -102,6 +102,9 @@ void require_matmul_problem(const qutlass_matmul_problem* problem) {
   }
   require_float_tensor("out", &problem->out, 2);
   require_shape("out", problem->out, {m, n});
+  if (problem->accuracy != QUTLASS_ACCURACY_EXACT && problem->accuracy != QUTLASS_ACCURACY_INT8) {
+    fail(QUTLASS_E_ARGUMENT, "accuracy: expected 0 (exact) or 1 (int8), got %d", problem->accuracy);
+  }
 }
 
 bool is_integer_pair(const qutlass_matmul_problem& problem) {
@@ -126,15 +129,18 @@ void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rot
   });
 }
 
-Epilogue::Epilogue(const qutlass_matmul_problem& problem)
-    : bias_(problem.bias), out_(problem.out), factor_(static_cast<double>(problem.alpha)) {
-  if (problem.alpha_pointer) factor_ *= static_cast<double>(*problem.alpha_pointer);
+double epilogue_factor(const qutlass_matmul_problem& problem) {
+  const double alpha = static_cast<double>(problem.alpha);
+  const double factor = problem.alpha_pointer ? alpha * static_cast<double>(*problem.alpha_pointer) : alpha;
   const auto global_scale = [](const qutlass_operand& operand) {
     const float* scale = operand.is_quantized ? operand.quantized.global_scale : nullptr;
     return scale ? static_cast<double>(*scale) : 1.0;
   };
-  factor_ /= global_scale(problem.a) * global_scale(problem.b);
+  return factor / (global_scale(problem.a) * global_scale(problem.b));
 }
+
+Epilogue::Epilogue(const qutlass_matmul_problem& problem)
+    : bias_(problem.bias), out_(problem.out), factor_(epilogue_factor(problem)) {}
 
 template <int32_t kDType>
 void Epilogue::store_as(int64_t offset, const double* sums, const float* bias, int64_t count) const {

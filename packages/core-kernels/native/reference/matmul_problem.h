@@ -28,6 +28,9 @@ bool is_integer_pair(const qutlass_matmul_problem& problem);
 void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation,
                     float* rotated);
 
+// What sums are multiplied with: alpha, by the global scales.
+double epilogue_factor(const qutlass_matmul_problem& problem);
+
 // D = round(factor * sum + bias). Reads alpha_pointer and the global scales, so it is made when the kernel
 // runs.
 class Epilogue {

@@ -3,23 +3,52 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <string_view>
 
 namespace qutlass {
 
-// QUTLASS_ISA=generic turns the AVX2 kernels off, so that both can be tested on one machine.
-inline bool has_avx2() {
+// Each holds those before it.
+enum class Isa { kGeneric, kAvx2, kAvx512 };
+
+inline constexpr const char* kIsaNames[] = {"generic", "avx2", "avx512"};
+
+// avx512 is what Ice Lake, Zen 4 and their successors have: VNNI and VBMI besides the sets of Skylake-X.
+inline Isa find_isa() {
 #if defined(__x86_64__)
-  static const bool available = [] {
-    const char* forced = std::getenv("QUTLASS_ISA");
-    if (forced && std::strcmp(forced, "generic") == 0) return false;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  }();
-  return available;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
+    return Isa::kGeneric;
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+  return avx512 ? Isa::kAvx512 : Isa::kAvx2;
 #else
-  return false;
+  return Isa::kGeneric;
 #endif
 }
 
-inline const char* isa_name() { return has_avx2() ? "avx2" : "generic"; }
+// The instruction set of the kernels: what the machine has, or less, by the environment variable QUTLASS_ISA
+// (generic, avx2 or avx512), so that all kernels can be tested on one machine.
+inline Isa isa() {
+  static const Isa chosen = [] {
+    const Isa found = find_isa();
+    const char* limit = std::getenv("QUTLASS_ISA");
+    for (size_t i = 0; limit && i < std::size(kIsaNames); ++i) {
+      if (std::strcmp(limit, kIsaNames[i]) == 0 && static_cast<Isa>(i) < found) return static_cast<Isa>(i);
+    }
+    return found;
+  }();
+  return chosen;
+}
+
+// Whether the kernels of an instruction set may run; the empty name stands for generic.
+inline bool has_isa(std::string_view name) {
+  for (int i = 0; i <= static_cast<int>(isa()); ++i) {
+    if (name == kIsaNames[i]) return true;
+  }
+  return name.empty();
+}
+
+inline const char* isa_name() { return kIsaNames[static_cast<size_t>(isa())]; }
 
 }  // namespace qutlass

@@ -1,5 +1,6 @@
 // The layout of weights that a device has for products with few rows.
 #include "check.h"
+#include "cpu/tiles/tile.h"
 #include "device.h"
 #include "numerics/quantized.h"
 
@@ -9,8 +10,7 @@ namespace {
 int64_t require_tile_bytes(const qutlass_device& device, const qutlass_quantized* q) {
   if (!q) fail(QUTLASS_E_ARGUMENT, "q: expected a quantized matrix, got NULL");
   require_quantized("q", *q);
-  if (!device.operations) fail(QUTLASS_E_UNSUPPORTED, "q: the kernels of the CPU read rows, it has no tiles");
-  return device.operations->tile_bytes(*q);
+  return device.operations ? device.operations->tile_bytes(*q) : tile_bytes(*q);
 }
 
 }  // namespace
@@ -33,7 +33,12 @@ qutlass_status qutlass_tile(qutlass_stream* stream, const qutlass_quantized* q, 
     const int64_t bytes = require_tile_bytes(stream->device, q);
     require_tensor("out", out, 1, {QUTLASS_U8});
     require_shape("out", *out, {bytes});
-    stream->device.operations->tile(*stream, *q, out->data);
+    if (const Operations* operations = stream->device.operations) {
+      operations->tile(*stream, *q, out->data);
+      return;
+    }
+    stream->launch({q->codes, q->scales, q->zero_points, out->data},
+                   [copy = *q, data = out->data](Context& context) { write_tiles(context, copy, data); });
   });
 }
 

@@ -6,7 +6,15 @@ import {
   shapeText,
   type Tensor,
 } from '@qutlass/core-kernels';
-import { type Factor, type Format, matmul, matmulGroup, type Rotation, type Weight } from '@qutlass/gemm';
+import {
+  type Accuracy,
+  type Factor,
+  type Format,
+  matmul,
+  matmulGroup,
+  type Rotation,
+  type Weight,
+} from '@qutlass/gemm';
 import type { Embedding } from './embedding.js';
 import { Module } from './module.js';
 
@@ -15,10 +23,12 @@ export interface Reading {
   readonly cols: number;
   readonly activations: Format | null;
   readonly rotation?: Rotation | undefined;
+  readonly accuracy: Accuracy;
 }
 
 function isSameReading(a: Reading, b: Reading): boolean {
-  if (a.cols !== b.cols || a.activations?.name !== b.activations?.name) return false;
+  if (a.cols !== b.cols || a.activations?.name !== b.activations?.name || a.accuracy !== b.accuracy)
+    return false;
   return a.rotation === b.rotation || Boolean(a.rotation && b.rotation?.equals(a.rotation));
 }
 
@@ -51,8 +61,8 @@ export abstract class LinearModule extends Module {
       if (!first || !layers.every(({ reading }) => isSameReading(reading, first.reading)))
         return layers.map((layer) => layer.forward(x));
       const factors = layers.map(({ factor }) => factor);
-      const { activations } = first.reading;
-      const options = { outDType: x.dtype };
+      const { activations, accuracy } = first.reading;
+      const options = { outDType: x.dtype, accuracy };
       const padded = first.padded(x);
       if (!activations) return matmulGroup(padded, factors, options);
       // A layer that quantizes its input has a quantized weight.
@@ -62,7 +72,7 @@ export abstract class LinearModule extends Module {
 
   /** What becomes of x [M, inFeatures] before it is multiplied. */
   protected get reading(): Reading {
-    return { cols: this.inFeatures, activations: null };
+    return { cols: this.inFeatures, activations: null, accuracy: 'exact' };
   }
 
   /** x [M, inFeatures] with the columns that are multiplied, x itself if it has them. */

@@ -304,6 +304,8 @@ describe('layers that read the same input', () => {
   const rotatedLinear = (rows: number, activations: Format | null) =>
     QuantLinear.from(weightOf(rows, 8), { format: mxfp4(), activations, rotation: hadamard(32) });
 
+  const atInt8 = (layer: QuantLinear) => Object.assign(layer, { accuracy: 'int8' });
+
   it.each<[string, () => LinearModule[]]>([
     ['dense', () => [new Linear(weightOf(40, 2), randomTensor([40], 3)), new Linear(weightOf(9, 5))]],
     ['of one format', () => [40, 9, 33].map((rows) => quantLinear(rows, rows, int4({ group: 32 })))],
@@ -314,6 +316,8 @@ describe('layers that read the same input', () => {
       () => [int8(), int4()].map((a) => quantLinear(9, 2, int8(), a)),
     ],
     ['rotated', () => [rotatedLinear(40, null), quantLinear(9, 2, mxfp4())]],
+    ['of one accuracy', () => [40, 9].map((rows) => atInt8(quantLinear(rows, rows, nvfp4())))],
+    ['of two accuracies', () => [quantLinear(40, 2, int4()), atInt8(quantLinear(9, 2, int4()))]],
     [
       'rotated with quantized inputs',
       () => [rotatedLinear(40, mxfp4()), quantLinear(9, 2, mxfp4(), mxfp4())],

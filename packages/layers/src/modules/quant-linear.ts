@@ -7,7 +7,7 @@ import {
   type Tensor,
   unscoped,
 } from '@qutlass/core-kernels';
-import { type Factor, FORMAT_PAIRS, matmul, type PreparedWeight, prepare } from '@qutlass/gemm';
+import { type Accuracy, type Factor, FORMAT_PAIRS, matmul, type PreparedWeight, prepare } from '@qutlass/gemm';
 import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
 import { LinearModule, type Reading, requireBias, requireWeight } from './linear.js';
 
@@ -38,6 +38,11 @@ export class QuantLinear extends LinearModule {
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly activations: Format | null;
+  /**
+   * What kernels may do to a dense input, see `matmul`; default `exact`. It is of the layer here, not of the weight: no
+   * checkpoint stores it, and it may be changed at any time.
+   */
+  accuracy: Accuracy = 'exact';
   readonly #hasBias: boolean;
   #prepared: PreparedWeight | undefined;
 
@@ -95,9 +100,10 @@ export class QuantLinear extends LinearModule {
   }
 
   protected override get reading(): Reading {
-    const { activations, prepared } = this;
+    const { activations, accuracy, prepared } = this;
     // A dense input is rotated by the product.
-    return { cols: prepared.shape[1], activations, ...(activations && { rotation: prepared.rotation }) };
+    const rotation = activations ? prepared.rotation : undefined;
+    return { cols: prepared.shape[1], activations, rotation, accuracy };
   }
 
   protected override padded<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
@@ -106,13 +112,13 @@ export class QuantLinear extends LinearModule {
   }
 
   protected override product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const { prepared, bias, activations } = this;
+    const { prepared, bias, activations, accuracy } = this;
     const outDType = x.dtype;
     const padded = this.padded(x);
     try {
       return activations
-        ? matmul(padded, prepared, { bias, outDType, activations })
-        : matmul(padded, prepared, { bias, outDType });
+        ? matmul(padded, prepared, { bias, outDType, accuracy, activations })
+        : matmul(padded, prepared, { bias, outDType, accuracy });
     } finally {
       if (padded !== x) padded.dispose();
     }

@@ -1,0 +1,120 @@
+// A panel of A times the tiles of 16 rows of B, for any vector unit: included by one file per instruction
+// set, which defines what 16 lanes of it are.
+//
+// A vector type V has Floats and Ints, 16 lanes of 32 bits each, and functions on them; V::Codes<code> has
+// unsigned bytes of the next 8 columns of all rows for integer multiplications, and the values of one column
+// of a word as floats, as unsigned integers where zero points are to be subtracted.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/tiles/kernels.h"
+
+namespace qutlass {
+namespace {
+
+// Calls body(tile, group in the tile) for every group of `group` columns.
+template <typename Body>
+[[gnu::always_inline]] inline void for_each_block(const TileFormat& format, const uint8_t* b, int64_t cols,
+                                                  int block, Body&& body) {
+  const uint8_t* tile = b + kFactorBytes;
+  for (; cols > 0; cols -= kTileCols, tile += format.tile_bytes()) {
+    const int64_t end = cols < kTileCols ? cols : kTileCols;
+    for (int begin = 0; begin < end; begin += block) body(tile, begin);
+  }
+}
+
+// Codes of A and B are multiplied as integers, a group's sums are exact; scales are applied to them.
+template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kRows>
+void multiply_int8(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols, float* sums) {
+  using Codes = typename V::template Codes<kCode>;
+  constexpr int kBlock = kGroup < 32 ? 32 : kGroup;
+  constexpr int kGroups = kBlock / kGroup;
+  typename V::Floats sum[kRows];
+  for (int m = 0; m < kRows; ++m) sum[m] = V::zero();
+  const int scale_stride = kTileRows * format.scale_bytes();
+  const uint8_t* at = a;
+  for_each_block(format, b, cols, kBlock, [&](const uint8_t* tile, int begin) {
+    const auto* a_scales = reinterpret_cast<const float*>(at);
+    const auto* corrections = reinterpret_cast<const int32_t*>(at) + kRows;
+    const uint8_t* a_codes = at + 4 * kRows * (1 + kGroups);
+    const uint8_t* codes = tile + format.codes_offset() + begin * (kTileRows * Codes::kBits / 8);
+    typename V::Floats part[kRows];
+    for (int g = 0; g < kGroups; ++g) {
+      const int group = begin / kGroup + g;
+      typename V::Ints acc[kRows];
+      if (format.zero_points) {
+        const auto zeros = V::bytes(tile + format.zeros_offset() + group * kTileRows);
+        for (int m = 0; m < kRows; ++m)
+          acc[m] = V::multiply(zeros, V::broadcast(corrections + g * kRows + m));
+      } else {
+        for (int m = 0; m < kRows; ++m) acc[m] = V::broadcast(corrections + g * kRows + m);
+      }
+      for (int k = 0; k < kGroup; k += 8) {
+        typename V::Ints first, second;
+        Codes::bytes(codes, first, second);
+        for (int m = 0; m < kRows; ++m)
+          acc[m] = V::template dot<Codes::kBits>(acc[m], first, a_codes + 4 * m);
+        for (int m = 0; m < kRows; ++m) {
+          acc[m] = V::template dot<Codes::kBits>(acc[m], second, a_codes + 4 * (kRows + m));
+        }
+        codes += kTileRows * Codes::kBits;
+        a_codes += 8 * kRows;
+      }
+      const auto scale = V::template scales<kScale>(format.scale, tile + group * scale_stride);
+      for (int m = 0; m < kRows; ++m) {
+        const auto exact = V::to_floats(acc[m]);
+        if constexpr (kScale == TileScale::kNone) {
+          part[m] = exact;
+        } else {
+          part[m] = g == 0 ? V::multiply(exact, scale) : V::multiply_add(exact, scale, part[m]);
+        }
+      }
+    }
+    for (int m = 0; m < kRows; ++m) sum[m] = V::multiply_add(part[m], V::broadcast(a_scales + m), sum[m]);
+    at += 4 * kRows * (1 + kGroups) + kBlock * kRows;
+  });
+  for (int m = 0; m < kRows; ++m) V::store(sums + m * kTileRows, sum[m]);
+}
+
+// Values of A times the values of codes, which are exact; the sums of a group are scaled.
+template <typename V, TileCode kCode, TileScale kScale, int kGroup, bool kZeros, int kRows>
+void multiply_f32(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols, float* sums) {
+  using Codes = typename V::template Codes<kCode>;
+  // Independent sums of a row, to hide the latency of additions.
+  constexpr int kParts = kRows >= 4 ? 1 : 4 / kRows;
+  typename V::Floats sum[kRows];
+  for (int m = 0; m < kRows; ++m) sum[m] = V::zero();
+  const int scale_stride = kTileRows * format.scale_bytes();
+  const auto* at = reinterpret_cast<const float*>(a);
+  for_each_block(format, b, cols, kGroup, [&](const uint8_t* tile, int begin) {
+    const uint8_t* codes = tile + format.codes_offset() + begin * (kTileRows * Codes::kBits / 8);
+    const int group = begin / kGroup;
+    typename V::Floats acc[kRows][kParts], zeros = V::zero();
+    for (auto& row : acc) {
+      for (auto& part : row) part = V::zero();
+    }
+    if constexpr (kZeros) zeros = V::to_floats(V::bytes(tile + format.zeros_offset() + group * kTileRows));
+    constexpr int kColumns = 32 / Codes::kBits;  // in a word
+    for (int k = 0; k < kGroup; k += kColumns, codes += kWordBytes) {
+      const auto word = V::load(codes);
+      for (int i = 0; i < kColumns; ++i, at += kRows) {
+        auto value = Codes::template values<kZeros>(word, i);
+        if constexpr (kZeros) value = V::subtract(value, zeros);
+        for (int m = 0; m < kRows; ++m) {
+          acc[m][i % kParts] = V::multiply_add(value, V::broadcast(at + m), acc[m][i % kParts]);
+        }
+      }
+    }
+    const auto scale = V::template scales<kScale>(format.scale, tile + group * scale_stride);
+    for (int m = 0; m < kRows; ++m) {
+      for (int p = 1; p < kParts; ++p) acc[m][0] = V::add(acc[m][0], acc[m][p]);
+      sum[m] =
+          kScale == TileScale::kNone ? V::add(sum[m], acc[m][0]) : V::multiply_add(acc[m][0], scale, sum[m]);
+    }
+  });
+  for (int m = 0; m < kRows; ++m) V::store(sums + m * kTileRows, sum[m]);
+}
+
+}  // namespace
+}  // namespace qutlass

@@ -1,0 +1,142 @@
+// Products with tiles on AVX-512 with VNNI and VBMI.
+#include <immintrin.h>
+
+#include "cpu/tiles/rows.h"
+#include "cpu/tiles/select.h"
+
+namespace qutlass {
+namespace {
+
+struct Avx512 {
+  using Floats = __m512;
+  using Ints = __m512i;
+  static constexpr int kRows = 8;
+
+  static Floats zero() { return _mm512_setzero_ps(); }
+  static Ints load(const void* from) { return _mm512_loadu_si512(from); }
+  static void store(float* to, Floats x) { _mm512_storeu_ps(to, x); }
+  static Floats broadcast(const float* x) { return _mm512_set1_ps(*x); }
+  static Ints broadcast(const int32_t* x) { return _mm512_set1_epi32(*x); }
+  static Ints bytes(const uint8_t* from) { return _mm512_cvtepu8_epi32(load16(from)); }
+  static Floats to_floats(Ints x) { return _mm512_cvtepi32_ps(x); }
+  static Floats add(Floats x, Floats y) { return _mm512_add_ps(x, y); }
+  static Floats subtract(Floats x, Floats y) { return _mm512_sub_ps(x, y); }
+  static Floats multiply(Floats x, Floats y) { return _mm512_mul_ps(x, y); }
+  static Ints multiply(Ints x, Ints y) { return _mm512_mullo_epi32(x, y); }
+  static Floats multiply_add(Floats x, Floats y, Floats z) { return _mm512_fmadd_ps(x, y, z); }
+  // Adds the products of four unsigned bytes in every lane, of which kBits count, with the same four signed
+  // ones.
+  template <int kBits>
+  static Ints dot(Ints sum, Ints x, const uint8_t* four) {
+    int32_t word;
+    __builtin_memcpy(&word, four, sizeof word);
+    return _mm512_dpbusd_epi32(sum, x, _mm512_set1_epi32(word));
+  }
+
+  // The scales of a group, in the format of their bytes.
+  template <TileScale kScale>
+  static Floats scales(TileScale scale, const uint8_t* from) {
+    if constexpr (kScale == TileScale::kNone) return _mm512_set1_ps(1);
+    if constexpr (kScale == TileScale::kE8M0) {
+      // The exponent field of float32, but for 2^-127, which is subnormal; rows with NaN have it as a factor.
+      const Ints exponents = _mm512_slli_epi32(bytes(from), 23);
+      return _mm512_castsi512_ps(_mm512_max_epi32(exponents, _mm512_set1_epi32(0x00400000)));
+    }
+    if constexpr (kScale == TileScale::kE4M3) {
+      // Sign, exponent and fraction in the places of float32's, where only the bias differs: by a factor.
+      const Ints wide = _mm512_slli_epi32(_mm512_cvtepi8_epi32(load16(from)), 20);
+      const Ints fields = _mm512_and_si512(wide, _mm512_set1_epi32(static_cast<int32_t>(0x87F00000u)));
+      return _mm512_mul_ps(_mm512_castsi512_ps(fields), _mm512_set1_ps(0x1p120f));
+    }
+    switch (scale) {
+      case TileScale::kBF16:
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load32(from)), 16));
+      case TileScale::kF16: return _mm512_cvtph_ps(load32(from));
+      default: return _mm512_loadu_ps(from);
+    }
+  }
+
+  template <TileCode kCode>
+  struct Codes;
+
+ private:
+  static __m128i load16(const uint8_t* from) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  }
+  static __m256i load32(const uint8_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+};
+
+// The value of column `i` of a word by its code of 4 bits. Columns 0 to 3 are the low halves of its bytes.
+[[gnu::always_inline]] inline __m512 look_up(__m512i word, int i, __m512 table) {
+  const int shift = i < 4 ? 8 * i : 8 * (i - 4) + 4;
+  return _mm512_permutexvar_ps(_mm512_srli_epi32(word, static_cast<unsigned>(shift)), table);
+}
+
+template <>
+struct Avx512::Codes<TileCode::kInt4> {
+  static constexpr int kBits = 4;
+  static void bytes(const uint8_t* from, Ints& first, Ints& second) {
+    const Ints word = load(from), low = _mm512_set1_epi8(15);
+    first = _mm512_and_si512(word, low);
+    second = _mm512_and_si512(_mm512_srli_epi16(word, 4), low);
+  }
+  template <bool kUnsigned>
+  static Floats values(Ints word, int i) {
+    constexpr float kLeast = kUnsigned ? 0 : -8;
+    return look_up(word, i,
+                   _mm512_setr_ps(kLeast, kLeast + 1, kLeast + 2, kLeast + 3, kLeast + 4, kLeast + 5,
+                                  kLeast + 6, kLeast + 7, kLeast + 8, kLeast + 9, kLeast + 10, kLeast + 11,
+                                  kLeast + 12, kLeast + 13, kLeast + 14, kLeast + 15));
+  }
+};
+
+template <>
+struct Avx512::Codes<TileCode::kE2M1> {
+  static constexpr int kBits = 4;
+  // A permutation reads six bits of an index; as the table repeats itself every 16, four of them count.
+  static void bytes(const uint8_t* from, Ints& first, Ints& second) {
+    const Ints word = load(from);
+    const Ints table = _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24,  //
+                                                            12, 11, 10, 9, 8, 6, 4, 0));
+    first = _mm512_permutexvar_epi8(word, table);
+    second = _mm512_permutexvar_epi8(_mm512_srli_epi16(word, 4), table);
+  }
+  template <bool>
+  static Floats values(Ints word, int i) {
+    return look_up(word, i,
+                   _mm512_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f,  //
+                                  -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f));
+  }
+};
+
+template <>
+struct Avx512::Codes<TileCode::kNF4> {
+  static constexpr int kBits = 4;
+  template <bool>
+  static Floats values(Ints word, int i) {
+    return look_up(word, i, _mm512_loadu_ps(kNf4Values));
+  }
+};
+
+template <>
+struct Avx512::Codes<TileCode::kInt8> {
+  static constexpr int kBits = 8;
+  static void bytes(const uint8_t* from, Ints& first, Ints& second) {
+    first = load(from);
+    second = load(from + kWordBytes);
+  }
+  template <bool kUnsigned>
+  static Floats values(Ints word, int i) {
+    const Ints byte =
+        _mm512_and_si512(_mm512_srli_epi32(word, static_cast<unsigned>(8 * i)), _mm512_set1_epi32(0xFF));
+    return _mm512_cvtepi32_ps(kUnsigned ? byte : _mm512_sub_epi32(byte, _mm512_set1_epi32(128)));
+  }
+};
+
+}  // namespace
+
+const TileKernels kAvx512TileKernels = {Avx512::kRows, find_int8<Avx512>, find_f32<Avx512>, quantize, finish};
+
+}  // namespace qutlass
