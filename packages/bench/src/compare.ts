@@ -8,6 +8,7 @@ import type {
   HostRow,
   LayerRow,
   ModelRow,
+  PeerRow,
   QuantizeRow,
   Results,
   TimedRun,
@@ -97,6 +98,8 @@ function metricsOf(results: Results): Metric[] {
       return [...limitMetrics(results), ...results.rows.flatMap(decodeMetrics)];
     case 'host':
       return results.rows.map(hostMetric);
+    case 'peers-cpu':
+      return [...limitMetrics(results), ...results.rows.map(peerMetric)];
     case 'demo':
       return results.rows.flatMap(modelMetrics);
     case 'accuracy':
@@ -139,6 +142,12 @@ function decodeMetrics(row: DecodeRow): Metric[] {
     { key, quantity: 'tokens per second', better: 'higher', spread: row.tokensPerSecond },
     { key, quantity: 'generated tokens per second', better: 'higher', spread: row.generatedTokensPerSecond },
   ];
+}
+
+/** The ratio, which is what moves least between runs. */
+function peerMetric(row: PeerRow): Metric {
+  const key = `${shapeName(row)} ${row.weight} ${row.accuracy}, ${row.cache}, ${row.threads} threads`;
+  return { key, quantity: `speed over ${row.peer}`, better: 'higher', spread: row.speedup };
 }
 
 function hostMetric({ operation, nodes, seconds }: HostRow): Metric {

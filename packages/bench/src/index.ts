@@ -14,6 +14,8 @@ export { measureLimits } from './limits.js';
 export { type ModelTable, type ModelTableOptions, measureModel } from './model/table.js';
 export { parseVariant, type Variant } from './model/variants.js';
 export { layerMatrices, type MatrixExtents, MODEL_NAMES, modelConfig } from './models.js';
+export { measurePeers, type PeerOptions } from './peers/measure.js';
+export { PeerPackages } from './peers/peer.js';
 export type { Progress } from './progress.js';
 export {
   measureQuantizers,
@@ -45,6 +47,8 @@ export type {
   Limits,
   Machine,
   ModelRow,
+  PeerResults,
+  PeerRow,
   QuantizeResults,
   QuantizeRow,
   Results,

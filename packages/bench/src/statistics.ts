@@ -34,6 +34,11 @@ export function perSecond({ median, p10, p90 }: Spread, amount: number): Spread 
   return { median: amount / median, p10: amount / p90, p90: amount / p10 };
 }
 
+/** Of the reciprocals. */
+export function inverse({ median, p10, p90 }: Spread): Spread {
+  return { median: 1 / median, p10: 1 / p90, p90: 1 / p10 };
+}
+
 /** Sum of (y - x)^2 over sum of x^2, in float64. */
 export function relativeSquaredError(x: Float32Array, y: Float32Array): number {
   if (x.length !== y.length) {

@@ -10,6 +10,8 @@ import type {
   LayerResults,
   LayerRow,
   ModelRow,
+  PeerResults,
+  PeerRow,
   QuantizeResults,
   QuantizeRow,
   TimedResults,
@@ -180,6 +182,22 @@ export function hostResults(): HostResults {
   return { ...timed, suite: 'host', rows: [row] };
 }
 
+export function peerRow(values: Partial<PeerRow> = {}): PeerRow {
+  return {
+    ...{ m: 1, n: 4096, k: 4096, threads: 2, cache: 'cold', weight: 'nvfp4', accuracy: 'int8' },
+    ...{ kernel: 'cpu.tiles.int8.avx512', weightBytes: 9_437_188 },
+    seconds: spread(4e-4, 3.9e-4, 4.1e-4),
+    ...{ peer: 'ggml nvfp4', peerPackage: '@node-llama-cpp/linux-x64 3.22.1' },
+    peerSeconds: exact(8e-4),
+    speedup: exact(2),
+    ...values,
+  };
+}
+
+export function peerResults(rows: PeerRow[] = [peerRow()]): PeerResults {
+  return { ...timed, suite: 'peers-cpu', rows };
+}
+
 /** One of each timed suite. */
 export const timedResults: { readonly [S in TimedResults['suite']]: TimedResults } = {
   gemm: gemmResults(),
@@ -187,4 +205,5 @@ export const timedResults: { readonly [S in TimedResults['suite']]: TimedResults
   layer: layerResults(),
   decode: decodeResults(),
   host: hostResults(),
+  'peers-cpu': peerResults(),
 };

@@ -133,7 +133,7 @@ describe('qutlass-bench', () => {
     ['--help'],
     ['demo', '--help'],
     ['accuracy', '--help'],
-    ...['gemm', 'quantize', 'layer', 'decode', 'host', 'tune'].map((name) => [name, '--help']),
+    ...['gemm', 'quantize', 'layer', 'decode', 'host', 'peers-cpu', 'tune'].map((name) => [name, '--help']),
     ...['compare', 'report', 'docs'].map((name) => [name, '--help']),
     [],
   ])('explains itself: %s %s', async (...args) => {

@@ -7,6 +7,7 @@ import { docsCommand } from '../commands/docs.js';
 import { gemmCommand } from '../commands/gemm.js';
 import { hostCommand } from '../commands/host.js';
 import { layerCommand } from '../commands/layer.js';
+import { peersCpuCommand } from '../commands/peers-cpu.js';
 import { quantizeCommand } from '../commands/quantize.js';
 import { reportCommand } from '../commands/report.js';
 import { tuneCommand } from '../commands/tune.js';
@@ -15,7 +16,7 @@ import type { CommandContext } from './context.js';
 /** In the order that the help has them. */
 const COMMANDS = [
   ...[demoCommand, accuracyCommand],
-  ...[gemmCommand, quantizeCommand, layerCommand, decodeCommand, hostCommand, tuneCommand],
+  ...[gemmCommand, quantizeCommand, layerCommand, decodeCommand, hostCommand, peersCpuCommand, tuneCommand],
   ...[compareCommand, reportCommand, docsCommand],
 ];
 

@@ -9,6 +9,7 @@ export const TITLES: Readonly<Record<Results['suite'], string>> = {
   layer: 'Speed of linear layers',
   decode: 'Speed of whole models',
   host: 'Cost of the host',
+  'peers-cpu': 'Products on a CPU, beside other libraries',
 };
 
 /** Where and on what a run took place, as names and texts. */

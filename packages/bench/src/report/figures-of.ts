@@ -6,6 +6,7 @@ import { gemmFigures } from './plots/gemm-plot.js';
 import { hostFigures } from './plots/host-plot.js';
 import { layerFigures } from './plots/layer-plot.js';
 import { modelFigures } from './plots/model-plots.js';
+import { peerFigures } from './plots/peer-plot.js';
 import { quantizeFigures } from './plots/quantize-plot.js';
 
 /** All figures of a results file. */
@@ -25,5 +26,7 @@ export function figuresOf(results: Results): readonly Figure[] {
       return decodeFigures(results);
     case 'host':
       return hostFigures(results);
+    case 'peers-cpu':
+      return peerFigures(results);
   }
 }

@@ -30,6 +30,7 @@ describe('renderReport', () => {
     ['layer', timedResults.layer, 1],
     ['decode', timedResults.decode, 2],
     ['host', timedResults.host, 1],
+    ['peers-cpu', timedResults['peers-cpu'], 1],
   ])('shows the plots and tables of %s', (_suite, results, plots) => {
     const { document } = parseHTML(renderReport(results));
     const charts = [...document.querySelectorAll('.panels svg')].filter((svg) =>

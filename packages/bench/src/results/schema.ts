@@ -161,6 +161,21 @@ const decodeRow = z.strictObject({
   speedup: spread.nullable(),
 });
 
+const peerRow = z.strictObject({
+  ...extents,
+  threads: z.int().positive(),
+  cache,
+  weight: z.string(),
+  accuracy: z.enum(['exact', 'int8']),
+  kernel: z.string(),
+  weightBytes: count,
+  seconds: spread,
+  peer: z.string(),
+  peerPackage: z.string(),
+  peerSeconds: spread,
+  speedup: spread,
+});
+
 const hostRow = z.strictObject({ operation: z.string(), nodes: count, seconds: spread });
 
 export const demoResults = z.strictObject({
@@ -188,6 +203,7 @@ export const quantizeResults = timedResults('quantize', quantizeRow);
 export const layerResults = timedResults('layer', layerRow);
 export const decodeResults = timedResults('decode', decodeRow);
 export const hostResults = timedResults('host', hostRow);
+export const peerResults = timedResults('peers-cpu', peerRow);
 
 /** Checks a results file of any suite. */
 export const resultsSchema: z.ZodType<Results> = z.discriminatedUnion('suite', [
@@ -198,4 +214,5 @@ export const resultsSchema: z.ZodType<Results> = z.discriminatedUnion('suite', [
   layerResults,
   decodeResults,
   hostResults,
+  peerResults,
 ]);

@@ -264,6 +264,28 @@ export interface DecodeStepItems {
   readonly restSeconds: number;
 }
 
+/** A product of float32 activations on the CPU, and that of another library in the same run. */
+export interface PeerRow extends Shape {
+  readonly threads: number;
+  /** `hot`: the same weight in every call; `cold`: copies in turn, beyond the cache together. */
+  readonly cache: 'hot' | 'cold';
+  /** Format of the weight, or f32. */
+  readonly weight: string;
+  /** What the kernel may do to the activations. */
+  readonly accuracy: 'exact' | 'int8';
+  readonly kernel: string;
+  readonly weightBytes: number;
+  /** Per call. */
+  readonly seconds: Spread;
+  /** `ONNX Runtime MatMul`, `ggml q4_0` and the like. */
+  readonly peer: string;
+  /** The package that it comes in, with its version. */
+  readonly peerPackage: string;
+  readonly peerSeconds: Spread;
+  /** Time of the other library in the same round over the time of this one. */
+  readonly speedup: Spread;
+}
+
 /** Time of the JavaScript thread. */
 export interface HostRow {
   /** `QuantLinear.forward nvfp4` and the like. */
@@ -321,8 +343,19 @@ export interface HostResults extends TimedRun {
   readonly rows: readonly HostRow[];
 }
 
+export interface PeerResults extends TimedRun {
+  readonly suite: 'peers-cpu';
+  readonly rows: readonly PeerRow[];
+}
+
 /** A results file of a suite that times the device. */
-export type TimedResults = GemmResults | QuantizeResults | LayerResults | DecodeResults | HostResults;
+export type TimedResults =
+  | GemmResults
+  | QuantizeResults
+  | LayerResults
+  | DecodeResults
+  | HostResults
+  | PeerResults;
 
 /** A results file of any suite. */
 export type Results = DemoResults | AccuracyResults | TimedResults;

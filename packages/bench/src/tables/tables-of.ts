@@ -6,6 +6,7 @@ import { hostTable } from './host-table.js';
 import { layerTables } from './layer-table.js';
 import { limitsTable } from './limits-table.js';
 import { modelTable } from './model-table.js';
+import { peerTables } from './peer-table.js';
 import { quantizeTables } from './quantize-table.js';
 import type { Table } from './table.js';
 
@@ -26,5 +27,7 @@ export function tablesOf(results: Results): readonly Table[] {
       return [limitsTable(results), decodeTable(results)];
     case 'host':
       return [hostTable(results)];
+    case 'peers-cpu':
+      return [limitsTable(results), ...peerTables(results)];
   }
 }

@@ -11,6 +11,8 @@ import {
   layerResults,
   layerRow,
   modelRow,
+  peerResults,
+  peerRow,
   quantizeResults,
   quantizeRow,
   spread,
@@ -23,6 +25,7 @@ import { gemmTables } from './gemm-table.js';
 import { layerTables } from './layer-table.js';
 import { limitsTable } from './limits-table.js';
 import { modelTable } from './model-table.js';
+import { peerTables } from './peer-table.js';
 import { quantizeTables } from './quantize-table.js';
 import type { Table } from './table.js';
 import { tablesOf } from './tables-of.js';
@@ -111,6 +114,19 @@ it('the decode table puts tokens beside the roofline', () => {
   expect(texts(decodeTable(decodeResults(rows))).map((row) => row.join(' | '))).toEqual([
     'tiny, 4 layers | nvfp4, head f32 | 2.82 | 4000 | 100.0 | ±5 % | 1.50x | 3.35 | 0.50 | 0.10 | 80 % | 40 | 2.50 us | 90.0',
     'tiny, 4 layers | nvfp4 | 2.82 | 4000 | 100.0 | ±5 % |  | 3.35 |  |  | 80 % |  |  | 90.0',
+  ]);
+});
+
+it('the tables of other libraries put them beside ours, and cold weights beside the bandwidth', () => {
+  const rows = [peerRow(), peerRow({ cache: 'hot', accuracy: 'exact' }), peerRow({ m: 32, threads: 1 })];
+  const tables = peerTables(peerResults(rows));
+  expect(tables.map(({ title }) => title)).toEqual([
+    'M x N x K = 1 x 4096 x 4096, 2 threads',
+    'M x N x K = 32 x 4096 x 4096, 1 thread',
+  ]);
+  expect(texts(tables[0]!).map((row) => row.join(' | '))).toEqual([
+    'nvfp4, A in int8, cold | 400 us | ±3 % | 118 % | ggml nvfp4 | 800 us | ±0 % | 2.00x',
+    'nvfp4, hot | 400 us | ±3 % |  | ggml nvfp4 | 800 us | ±0 % | 2.00x',
   ]);
 });
 
