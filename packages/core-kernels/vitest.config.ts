@@ -8,5 +8,6 @@ export default suites({
     'src/resource.test.ts',
     'test/c-example.test.ts',
     'test/header.test.ts',
+    'test/instruction-sets.test.ts',
   ],
 });

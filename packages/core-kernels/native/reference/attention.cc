@@ -4,9 +4,9 @@
 #include <limits>
 
 #include "check.h"
+#include "cpu/attend.h"
 #include "dense_rows.h"
 #include "device.h"
-#include "dot.h"
 #include "memory.h"
 
 namespace qutlass {
@@ -37,23 +37,6 @@ Tile load_tile(const qutlass_tensor& cache, int64_t first, int64_t count, int64_
   return {buffer, head_dim};
 }
 
-// sum[i] += weights[t] * values[t][i], four cache rows to each pass over the sum.
-void add_weighted(const float* weights, const Tile& values, int64_t count, float* sum, int64_t head_dim) {
-  int64_t t = 0;
-  for (; t + 4 <= count; t += 4) {
-    const float w0 = weights[t], w1 = weights[t + 1], w2 = weights[t + 2], w3 = weights[t + 3];
-    const float* v0 = values.rows + t * values.stride;
-    const float* v1 = v0 + values.stride;
-    const float* v2 = v1 + values.stride;
-    const float* v3 = v2 + values.stride;
-    for (int64_t i = 0; i < head_dim; ++i) sum[i] += (w0 * v0[i] + w1 * v1[i]) + (w2 * v2[i] + w3 * v3[i]);
-  }
-  for (; t < count; ++t) {
-    const float* value = values.rows + t * values.stride;
-    for (int64_t i = 0; i < head_dim; ++i) sum[i] += weights[t] * value[i];
-  }
-}
-
 // One query head on its way through the cache.
 struct QueryRow {
   int64_t offset;   // of the head in q and out
@@ -64,13 +47,12 @@ struct QueryRow {
   float weight = 0;
 
   // The next `count` cache rows.
-  void attend(const Tile& keys, const Tile& values, int64_t count, int64_t head_dim, float scale) {
+  void attend(const AttendLoops& loops, const Tile& keys, const Tile& values, int64_t count, int64_t head_dim,
+              float scale) {
     float scores[kTile];
     float tile_largest = largest;
-    for (int64_t t = 0; t < count; ++t) {
-      scores[t] = scale * dot(query, keys.rows + t * keys.stride, head_dim);
-      tile_largest = std::max(tile_largest, scores[t]);
-    }
+    loops.score(query, keys.rows, keys.stride, count, head_dim, scale, scores);
+    for (int64_t t = 0; t < count; ++t) tile_largest = std::max(tile_largest, scores[t]);
     // While every score is -infinity the shift is 0, which keeps their weights 0 and not NaN.
     const float shift = tile_largest == -kInfinity ? 0.0f : tile_largest;
     if (tile_largest > largest) {
@@ -83,7 +65,7 @@ struct QueryRow {
       scores[t] = std::exp(scores[t] - shift);
       weight += scores[t];
     }
-    add_weighted(scores, values, count, sum, head_dim);
+    loops.add_weighted(scores, values.rows, values.stride, count, head_dim, sum);
   }
 };
 
@@ -155,7 +137,7 @@ class Attention {
       const Tile values = load_tile(v_cache_, start, length, kv_head, value_buffer);
       for (int64_t r = 0; r < count; ++r) {
         const int64_t seen = std::min(length, rows[r].visible - start);
-        if (seen > 0) rows[r].attend(keys, values, seen, head_dim_, scale_);
+        if (seen > 0) rows[r].attend(loops_, keys, values, seen, head_dim_, scale_);
       }
     }
     for (int64_t r = 0; r < count; ++r) finish(rows[r]);
@@ -168,6 +150,7 @@ class Attention {
     store_row(row.sum, out_, row.offset, head_dim_);
   }
 
+  const AttendLoops& loops_ = attend_loops();
   qutlass_tensor q_;
   qutlass_tensor k_cache_;
   qutlass_tensor v_cache_;

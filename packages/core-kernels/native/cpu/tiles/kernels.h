@@ -8,10 +8,10 @@
 
 namespace qutlass {
 
-// sums[row][16] of a panel of rows of A, packed for the multiplication, and of the tiles of 16 rows of B
-// along `cols` columns, their factors left out.
+// Adds to sums[row][16] the products of a panel of rows of A, packed for the multiplication, with the tiles
+// of 16 rows of B along `cols` columns, their factors left out.
 using TileMultiply = void (*)(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols,
-                              float* sums);
+                              double* sums);
 
 struct TileKernels {
   // The widest panel of A; the others have 4, 2 and 1 rows.
@@ -27,7 +27,7 @@ struct TileKernels {
   void (*quantize)(const float* x, int cols, int group, int excess, int8_t* codes, float* scale,
                    int32_t* corrections);
   // out = factor * factors * sums + bias for the first `count` of 16 columns; bias may be null.
-  void (*finish)(const float* sums, const float* factors, double factor, const float* bias, int count,
+  void (*finish)(const double* sums, const float* factors, double factor, const float* bias, int count,
                  float* out);
 };
 

@@ -42,7 +42,7 @@ class TileProduct {
   }
 
   void run(TileMultiply multiply, const Panel& panel, const uint8_t* a, int64_t column_block) const {
-    alignas(64) float sums[kMaxRows * kTileRows];
+    alignas(64) double sums[kMaxRows * kTileRows] = {};
     const uint8_t* b =
         static_cast<const uint8_t*>(problem_.b.quantized.tiles) + column_block * tile_row_bytes_;
     multiply(format_, a, b, operand_cols(problem_.b), sums);
@@ -60,7 +60,7 @@ class TileProduct {
   }
 
  private:
-  static constexpr int kMaxRows = 16;
+  static constexpr int kMaxRows = 8;
 
   const qutlass_matmul_problem& problem_;
   const TileFormat& format_;

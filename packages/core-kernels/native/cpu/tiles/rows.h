@@ -50,11 +50,11 @@ inline void quantize(const float* x, int cols, int group, int excess, int8_t* co
   }
 }
 
-inline void finish(const float* sums, const float* factors, double factor, const float* bias, int count,
+inline void finish(const double* sums, const float* factors, double factor, const float* bias, int count,
                    float* out) {
   double scaled[kTileRows];
   for (int i = 0; i < kTileRows; ++i) {
-    scaled[i] = factor * static_cast<double>(factors[i]) * static_cast<double>(sums[i]);
+    scaled[i] = factor * static_cast<double>(factors[i]) * sums[i];
   }
   if (bias) {
     for (int i = 0; i < count; ++i) scaled[i] += static_cast<double>(bias[i]);

@@ -18,9 +18,11 @@ struct Avx2 {
 
   static Floats zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Ints load(const uint8_t* from) { return {load32(from), load32(from + 32)}; }
-  static void store(float* to, Floats x) {
-    _mm256_storeu_ps(to, x.low);
-    _mm256_storeu_ps(to + 8, x.high);
+  static void add_to(double* sums, Floats x) {
+    add_to(sums, _mm256_castps256_ps128(x.low));
+    add_to(sums + 4, _mm256_extractf128_ps(x.low, 1));
+    add_to(sums + 8, _mm256_castps256_ps128(x.high));
+    add_to(sums + 12, _mm256_extractf128_ps(x.high, 1));
   }
   static Floats broadcast(const float* x) { return {_mm256_broadcast_ss(x), _mm256_broadcast_ss(x)}; }
   static Ints broadcast(const int32_t* x) { return {_mm256_set1_epi32(*x), _mm256_set1_epi32(*x)}; }
@@ -76,6 +78,9 @@ struct Avx2 {
   }
 
  private:
+  static void add_to(double* sums, __m128 x) {
+    _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), _mm256_cvtps_pd(x)));
+  }
   static __m128i load8(const uint8_t* from) {
     return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
   }

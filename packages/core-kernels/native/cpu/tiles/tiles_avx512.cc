@@ -14,7 +14,10 @@ struct Avx512 {
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Ints load(const void* from) { return _mm512_loadu_si512(from); }
-  static void store(float* to, Floats x) { _mm512_storeu_ps(to, x); }
+  static void add_to(double* sums, Floats x) {
+    add_to(sums, _mm512_castps512_ps256(x));
+    add_to(sums + 8, _mm512_extractf32x8_ps(x, 1));
+  }
   static Floats broadcast(const float* x) { return _mm512_set1_ps(*x); }
   static Ints broadcast(const int32_t* x) { return _mm512_set1_epi32(*x); }
   static Ints bytes(const uint8_t* from) { return _mm512_cvtepu8_epi32(load16(from)); }
@@ -60,6 +63,9 @@ struct Avx512 {
   struct Codes;
 
  private:
+  static void add_to(double* sums, __m256 x) {
+    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), _mm512_cvtps_pd(x)));
+  }
   static __m128i load16(const uint8_t* from) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
   }

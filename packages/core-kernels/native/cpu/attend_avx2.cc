@@ -1,0 +1,7 @@
+#include "cpu/attend_loops.h"
+
+namespace qutlass {
+
+const AttendLoops kAvx2AttendLoops = {score, add_weighted};
+
+}  // namespace qutlass
