@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "check.h"
+#include "cpu/dense.h"
 #include "cpu/tiles/matmul_tiles.h"
 #include "cpu_features.h"
 #include "gemm_f32.h"
@@ -53,6 +54,11 @@ void run_tiles_int8(Context& context, const qutlass_matmul_problem& problem) {
   matmul_tiles_int8(context, problem, kKernels);
 }
 
+template <const DotLoops& kLoops>
+void run_dense(Context& context, const qutlass_matmul_problem& problem) {
+  matmul_dense(context, problem, kLoops);
+}
+
 // peak_fraction: from rates measured on one Zen 3 core at 3.2 GHz with M = N = K = 2048 (generic kernels:
 // M = 128), of the 32 operations per clock in float32, or 128 on bytes, that its vector units have; with
 // tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well.
@@ -63,6 +69,9 @@ const Kernel kKernels[] = {
     {{"cpu.tiles.f32.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.9, "f32", 0, 1, 0, 0},
      require_tiles,
      run_tiles_f32<kAvx512TileKernels>},
+    {{"cpu.dense.avx512", "cpu", "avx512", "f32", 1, kDotCols, kDotBlock, 0, 0.8, "f32", 0, 1, 0, 0},
+     require_dense,
+     run_dense<kAvx512DotLoops>},
     {{"cpu.tiles.int8.avx2", "cpu", "avx2", "f32", 1, kTileRows, kTileCols, 0, 0.3, "int8", 0, 1, 0, 0},
      require_int8_tiles,
      run_tiles_int8<kAvx2TileKernels>},
