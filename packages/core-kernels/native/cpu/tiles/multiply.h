@@ -18,10 +18,30 @@ namespace {
 // far within 2^-16 whatever the numbers are.
 constexpr int kTilesInFloat = 4;
 
+// Where the parts of a tile are, worked out before the loops.
+struct TileParts {
+  int scales_of_group, zeros, codes, bytes;
+  bool zero_points;
+
+  explicit TileParts(const TileFormat& format)
+      : scales_of_group(kTileRows * format.scale_bytes()),
+        zeros(format.zeros_offset()),
+        codes(format.codes_offset()),
+        bytes(format.tile_bytes()),
+        zero_points(format.zero_points) {}
+};
+
+// Adds floats to sums. As a call of its own, so that compilers keep no sums in registers, which the loops
+// need.
+template <typename V>
+[[gnu::noinline]] void add_to(double* sums, typename V::Floats x) {
+  V::add_to(sums, x);
+}
+
 // Calls step(tile, first column in it, sum of floats for each row) for every block of columns and adds what
 // becomes of the sums to `sums`.
 template <typename V, int kRows, typename Step>
-[[gnu::always_inline]] inline void add_blocks(const TileFormat& format, const uint8_t* b, int64_t cols,
+[[gnu::always_inline]] inline void add_blocks(const TileParts& parts, const uint8_t* b, int64_t cols,
                                               int block, double* sums, Step&& step) {
   const uint8_t* tile = b + kFactorBytes;
   while (cols > 0) {
@@ -31,9 +51,9 @@ template <typename V, int kRows, typename Step>
       const int64_t end = cols < kTileCols ? cols : kTileCols;
       for (int begin = 0; begin < end; begin += block) step(tile, begin, sum);
       cols -= kTileCols;
-      tile += format.tile_bytes();
+      tile += parts.bytes;
     }
-    for (int m = 0; m < kRows; ++m) V::add_to(sums + m * kTileRows, sum[m]);
+    for (int m = 0; m < kRows; ++m) add_to<V>(sums + m * kTileRows, sum[m]);
   }
 }
 
@@ -43,19 +63,20 @@ void multiply_int8(const TileFormat& format, const uint8_t* a, const uint8_t* b,
   using Codes = typename V::template Codes<kCode>;
   constexpr int kBlock = kGroup < 32 ? 32 : kGroup;
   constexpr int kGroups = kBlock / kGroup;
-  const int scale_stride = kTileRows * format.scale_bytes();
+  const TileParts parts(format);
+  const TileScale wide_scale = format.scale;
   const uint8_t* at = a;
-  add_blocks<V, kRows>(format, b, cols, kBlock, sums, [&](const uint8_t* tile, int begin, auto& sum) {
+  add_blocks<V, kRows>(parts, b, cols, kBlock, sums, [&](const uint8_t* tile, int begin, auto& sum) {
     const auto* a_scales = reinterpret_cast<const float*>(at);
     const auto* corrections = reinterpret_cast<const int32_t*>(at) + kRows;
     const uint8_t* a_codes = at + 4 * kRows * (1 + kGroups);
-    const uint8_t* codes = tile + format.codes_offset() + begin * (kTileRows * Codes::kBits / 8);
+    const uint8_t* codes = tile + parts.codes + begin * (kTileRows * Codes::kBits / 8);
     typename V::Floats part[kRows];
     for (int g = 0; g < kGroups; ++g) {
       const int group = begin / kGroup + g;
       typename V::Ints acc[kRows];
-      if (format.zero_points) {
-        const auto zeros = V::bytes(tile + format.zeros_offset() + group * kTileRows);
+      if (parts.zero_points) {
+        const auto zeros = V::bytes(tile + parts.zeros + group * kTileRows);
         for (int m = 0; m < kRows; ++m)
           acc[m] = V::multiply(zeros, V::broadcast(corrections + g * kRows + m));
       } else {
@@ -72,7 +93,7 @@ void multiply_int8(const TileFormat& format, const uint8_t* a, const uint8_t* b,
         codes += kTileRows * Codes::kBits;
         a_codes += 8 * kRows;
       }
-      const auto scale = V::template scales<kScale>(format.scale, tile + group * scale_stride);
+      const auto scale = V::template scales<kScale>(wide_scale, tile + group * parts.scales_of_group);
       for (int m = 0; m < kRows; ++m) {
         const auto exact = V::to_floats(acc[m]);
         if constexpr (kScale == TileScale::kNone) {
@@ -93,16 +114,17 @@ void multiply_f32(const TileFormat& format, const uint8_t* a, const uint8_t* b, 
   using Codes = typename V::template Codes<kCode>;
   // Independent sums of a row, to hide the latency of additions.
   constexpr int kParts = kRows >= 4 ? 1 : 4 / kRows;
-  const int scale_stride = kTileRows * format.scale_bytes();
+  const TileParts parts(format);
+  const TileScale wide_scale = format.scale;
   const auto* at = reinterpret_cast<const float*>(a);
-  add_blocks<V, kRows>(format, b, cols, kGroup, sums, [&](const uint8_t* tile, int begin, auto& sum) {
-    const uint8_t* codes = tile + format.codes_offset() + begin * (kTileRows * Codes::kBits / 8);
+  add_blocks<V, kRows>(parts, b, cols, kGroup, sums, [&](const uint8_t* tile, int begin, auto& sum) {
+    const uint8_t* codes = tile + parts.codes + begin * (kTileRows * Codes::kBits / 8);
     const int group = begin / kGroup;
     typename V::Floats acc[kRows][kParts], zeros = V::zero();
     for (auto& row : acc) {
       for (auto& part : row) part = V::zero();
     }
-    if constexpr (kZeros) zeros = V::to_floats(V::bytes(tile + format.zeros_offset() + group * kTileRows));
+    if constexpr (kZeros) zeros = V::to_floats(V::bytes(tile + parts.zeros + group * kTileRows));
     constexpr int kColumns = 32 / Codes::kBits;  // in a word
     for (int k = 0; k < kGroup; k += kColumns, codes += kWordBytes) {
       const auto word = V::load(codes);
@@ -114,7 +136,7 @@ void multiply_f32(const TileFormat& format, const uint8_t* a, const uint8_t* b, 
         }
       }
     }
-    const auto scale = V::template scales<kScale>(format.scale, tile + group * scale_stride);
+    const auto scale = V::template scales<kScale>(wide_scale, tile + group * parts.scales_of_group);
     for (int m = 0; m < kRows; ++m) {
       for (int p = 1; p < kParts; ++p) acc[m][0] = V::add(acc[m][0], acc[m][p]);
       sum[m] =
