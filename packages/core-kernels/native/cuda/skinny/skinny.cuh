@@ -231,15 +231,19 @@ template <typename T>
 using OnePassShape =
     std::conditional_t<T::kFewParts, SkinnyShape<true, 1, 1, 16, 4, 2>, SkinnyShape<true, 1, 1, 12, 6, 2>>;
 // Many, where bytes on their way are: a block has the whole multiprocessor. Each fragment of A is used twice.
+// Two stages are enough of them, and what shared memory leaves is first-level cache for A.
 template <typename T, int kTokens>
-using StreamShape = SkinnyShape<false, 2, kTokens, T::kFewParts || kTokens == 1 ? 16 : 12, 3, 1>;
+using StreamShape = SkinnyShape<false, 2, kTokens, T::kFewParts || kTokens == 1 ? 16 : 12, 2, 1>;
 
+// Whether there is room for all of it, and for the block of the next kernel.
 template <typename T, typename Group>
 bool takes_one_pass(const Group& p, const SkinnySplit& split, const SkinnyLaunch& launch) {
   using Shape = OnePassShape<T>;
+  const size_t block_bytes =
+      static_cast<size_t>(shared_bytes<T, Shape>(p, split)) + launch.device.reservedSharedMemPerBlock;
   return split.round_sets == split.block_sets && split.stages == Shape::kStages &&
          int64_t{split.block_sets} * p.tiles <= Shape::kWarps * Shape::kStages &&
-         shared_bytes<T, Shape>(p, split) <= static_cast<int>(launch.device.sharedMemPerBlockOptin);
+         Shape::kResident * block_bytes <= launch.device.sharedMemPerMultiprocessor;
 }
 
 // One row of A per column of a fragment: up to 8 rows take one fragment, up to 16 two.
