@@ -81,7 +81,7 @@ describe('a binary that cannot be used', () => {
     const override = fixture('abi.cjs', 'module.exports = { abiVersion: () => 999 };');
     expect(failure('linux-x64-gnu', override)).toMatchInlineSnapshot(`
       "the native kernels could not be loaded on linux-x64-gnu (Node <version>).
-      - <folder>/abi.cjs: it has ABI version 999, expected 2; install both packages in one version
+      - <folder>/abi.cjs: it has ABI version 999, expected 3; install both packages in one version
       Possible remedies:
       - correct QUTLASS_BINARY_PATH, or unset it to use the platform package"
     `);
