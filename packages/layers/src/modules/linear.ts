@@ -7,6 +7,7 @@ import {
   type Tensor,
 } from '@qutlass/core-kernels';
 import { type Factor, type Format, matmul, matmulGroup, type OperandA, type Rotation } from '@qutlass/gemm';
+import { Deferred } from './deferred.js';
 import type { Embedding } from './embedding.js';
 import { Module } from './module.js';
 
@@ -31,9 +32,9 @@ export abstract class LinearModule extends Module {
    * x [.., inFeatures] to [.., outFeatures] in the dtype of x. Returns at once.
    * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DISPOSED`
    */
-  forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+  forward<D extends FloatDType>(x: Tensor<D> | Deferred<D>): Tensor<D> {
     this.#requireInput(x);
-    if (x.rank === 2) return this.product(x);
+    if (x instanceof Deferred || x.rank === 2) return this.product(x);
     using matrix = x.reshape([x.size / this.inFeatures, this.inFeatures]);
     using out = this.product(matrix);
     return out.reshape([...x.shape.slice(0, -1), this.outFeatures]);
@@ -44,12 +45,17 @@ export abstract class LinearModule extends Module {
    * the products are made together; else it is as if each were called.
    * @throws QutlassError as {@link forward}
    */
-  static forwardGroup<D extends FloatDType>(layers: readonly LinearModule[], x: Tensor<D>): Tensor<D>[] {
+  static forwardGroup<D extends FloatDType>(
+    layers: readonly LinearModule[],
+    x: Tensor<D> | Deferred<D>,
+  ): Tensor<D>[] {
     for (const layer of layers) layer.#requireInput(x);
     return scope(() => {
       const [first] = layers;
-      if (!first || !layers.every(({ reading }) => isSameReading(reading, first.reading)))
-        return layers.map((layer) => layer.forward(x));
+      if (!first || !layers.every(({ reading }) => isSameReading(reading, first.reading))) {
+        const made = x instanceof Deferred ? x.dense() : x;
+        return layers.map((layer) => layer.forward(made));
+      }
       const factors = layers.map(({ factor }) => factor);
       return matmulGroup(first.operand(x) as Tensor<D>, factors, { outDType: x.dtype });
     });
@@ -61,15 +67,15 @@ export abstract class LinearModule extends Module {
   }
 
   /** x [M, inFeatures] as {@link reading} says, x itself if nothing becomes of it. */
-  protected operand(x: Tensor<FloatDType>): OperandA {
-    return x;
+  protected operand(x: Tensor<FloatDType> | Deferred): OperandA {
+    return x instanceof Deferred ? x.dense() : x;
   }
 
   /** What it is multiplied with. */
   protected abstract get factor(): Factor;
 
   /** x [M, inFeatures] to [M, outFeatures]. */
-  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+  protected product<D extends FloatDType>(x: Tensor<D> | Deferred<D>): Tensor<D> {
     const operand = this.operand(x) as Tensor<D>;
     try {
       const { b, ...options } = this.factor;
@@ -79,7 +85,7 @@ export abstract class LinearModule extends Module {
     }
   }
 
-  #requireInput(x: Tensor): void {
+  #requireInput(x: Pick<Tensor, 'shape'>): void {
     this.requireLive(this.constructor.name);
     if (x.shape.at(-1) === this.inFeatures) return;
     throw invalidArgument('QUTLASS_E_SHAPE', 'x', `shape [.., ${this.inFeatures}]`, shapeText(x.shape));

@@ -9,6 +9,7 @@ import {
 } from '@qutlass/core-kernels';
 import { type Factor, FORMAT_PAIRS, type OperandA, type PreparedWeight, prepare } from '@qutlass/gemm';
 import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
+import { Deferred } from './deferred.js';
 import { LinearModule, type Reading, requireBias, requireWeight } from './linear.js';
 
 export interface QuantLinearOptions {
@@ -100,15 +101,17 @@ export class QuantLinear extends LinearModule {
     return { cols: prepared.shape[1], activations, ...(activations && { rotation: prepared.rotation }) };
   }
 
-  protected override operand(x: Tensor<FloatDType>): OperandA {
+  protected override operand(x: Tensor<FloatDType> | Deferred): OperandA {
     const { cols, activations, rotation } = this.reading;
-    const padded = cols === this.inFeatures ? x : pad(x, x.shape[0] ?? 1, cols);
-    if (!activations) return padded;
-    try {
-      return quantize(padded, activations, rotation ? { rotation } : {});
-    } finally {
-      if (padded !== x) padded.dispose();
+    const options = rotation ? { rotation } : {};
+    if (cols === this.inFeatures) {
+      if (!activations) return super.operand(x);
+      return x instanceof Deferred ? x.quantized(activations, options) : quantize(x, activations, options);
     }
+    return scope(() => {
+      const padded = pad(super.operand(x) as Tensor<FloatDType>, x.shape[0] ?? 1, cols);
+      return activations ? quantize(padded, activations, options) : padded;
+    });
   }
 
   protected get factor(): Factor {
