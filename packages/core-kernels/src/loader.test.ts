@@ -113,7 +113,7 @@ describe('a binary that cannot be used', () => {
 it('an override takes the place of the platform package', () => {
   const override = fixture(
     'override.cjs',
-    `module.exports = { abiVersion: () => 2, initialize(errorClass) { this.errorClass = errorClass; } };`,
+    `module.exports = { abiVersion: () => 3, initialize(errorClass) { this.errorClass = errorClass; } };`,
   );
   const { attempts, binding, error } = probe('linux-x64-gnu', override);
   expect(error).toBeUndefined();
