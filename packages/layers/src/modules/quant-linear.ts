@@ -7,7 +7,14 @@ import {
   type Tensor,
   unscoped,
 } from '@qutlass/core-kernels';
-import { type Accuracy, type Factor, FORMAT_PAIRS, matmul, type PreparedWeight, prepare } from '@qutlass/gemm';
+import {
+  type Accuracy,
+  type Factor,
+  FORMAT_PAIRS,
+  matmul,
+  type PreparedWeight,
+  prepare,
+} from '@qutlass/gemm';
 import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
 import { LinearModule, type Reading, requireBias, requireWeight } from './linear.js';
 
