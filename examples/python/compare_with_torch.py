@@ -75,6 +75,7 @@ class Problem(ctypes.Structure):
         ("alpha_pointer", c_void_p),
         ("bias", Tensor),
         ("out", Tensor),
+        ("accuracy", c_int32),
     ]
 
 

@@ -34,29 +34,10 @@ void require_no_integer_pair(const qutlass_matmul_problem& problem) {
   }
 }
 
-template <const Primitives& kPrimitives>
-void run_f32(Context& context, const qutlass_matmul_problem& problem) {
-  matmul_f32(context, problem, kPrimitives);
-}
-
-template <const Primitives& kPrimitives>
-void run_i32(Context& context, const qutlass_matmul_problem& problem) {
-  matmul_i32(context, problem, kPrimitives);
-}
-
-template <const TileKernels& kKernels>
-void run_tiles_f32(Context& context, const qutlass_matmul_problem& problem) {
-  matmul_tiles_f32(context, problem, kKernels);
-}
-
-template <const TileKernels& kKernels>
-void run_tiles_int8(Context& context, const qutlass_matmul_problem& problem) {
-  matmul_tiles_int8(context, problem, kKernels);
-}
-
-template <const DotLoops& kLoops>
-void run_dense(Context& context, const qutlass_matmul_problem& problem) {
-  matmul_dense(context, problem, kLoops);
+// A family of kernels with the loops of one instruction set.
+template <auto* kMatmul, const auto& kLoops>
+void run(Context& context, const qutlass_matmul_problem& problem) {
+  kMatmul(context, problem, kLoops);
 }
 
 // peak_fraction: from rates measured on one Zen 3 core at 3.2 GHz with M = N = K = 2048 (generic kernels:
@@ -65,31 +46,31 @@ void run_dense(Context& context, const qutlass_matmul_problem& problem) {
 const Kernel kKernels[] = {
     {{"cpu.tiles.int8.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.7, "int8", 0, 1, 0, 0},
      require_int8_tiles,
-     run_tiles_int8<kAvx512TileKernels>},
+     run<matmul_tiles_int8, kAvx512TileKernels>},
     {{"cpu.tiles.f32.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.9, "f32", 0, 1, 0, 0},
      require_tiles,
-     run_tiles_f32<kAvx512TileKernels>},
+     run<matmul_tiles_f32, kAvx512TileKernels>},
     {{"cpu.dense.avx512", "cpu", "avx512", "f32", 1, kDotCols, kDotBlock, 0, 0.8, "f32", 0, 1, 0, 0},
      require_dense,
-     run_dense<kAvx512DotLoops>},
+     run<matmul_dense, kAvx512DotLoops>},
     {{"cpu.tiles.int8.avx2", "cpu", "avx2", "f32", 1, kTileRows, kTileCols, 0, 0.3, "int8", 0, 1, 0, 0},
      require_int8_tiles,
-     run_tiles_int8<kAvx2TileKernels>},
+     run<matmul_tiles_int8, kAvx2TileKernels>},
     {{"cpu.tiles.f32.avx2", "cpu", "avx2", "f32", 1, kTileRows, kTileCols, 0, 0.6, "f32", 0, 1, 0, 0},
      require_tiles,
-     run_tiles_f32<kAvx2TileKernels>},
+     run<matmul_tiles_f32, kAvx2TileKernels>},
     {{"cpu.i32.avx2", "cpu", "avx2", "i32", kPanelA, kPanelB, kBlockI32, 0, 0.32, "int8", 0, 1, 0, 0},
      require_integer_pair,
-     run_i32<kAvx2Primitives>},
+     run<matmul_i32, kAvx2Primitives>},
     {{"cpu.f32.avx2", "cpu", "avx2", "f32", kPanelA, kPanelB, kBlockF32, 0, 0.82, "f32", 0, 1, 0, 0},
      require_no_integer_pair,
-     run_f32<kAvx2Primitives>},
+     run<matmul_f32, kAvx2Primitives>},
     {{"cpu.i32.generic", "cpu", "", "i32", kPanelA, kPanelB, kBlockI32, 0, 0.01, "int8", 0, 1, 0, 0},
      require_integer_pair,
-     run_i32<kGenericPrimitives>},
+     run<matmul_i32, kGenericPrimitives>},
     {{"cpu.f32.generic", "cpu", "", "f32", kPanelA, kPanelB, kBlockF32, 0, 0.19, "f32", 0, 1, 0, 0},
      require_no_integer_pair,
-     run_f32<kGenericPrimitives>},
+     run<matmul_f32, kGenericPrimitives>},
     {{"cpu.reference", "cpu", "", "f64", 1, 1, 1, 0, 0.02, "f32", 0, 1, 0, 0},
      [](const qutlass_matmul_problem&) {},
      matmul_reference},
