@@ -34,7 +34,9 @@ __global__ void __launch_bounds__(W::kMaxThreads, 1)
       WideStage<W>{stages + at}.init(plan.warps);
   }
   __syncthreads();
-  arrive_at_cluster();
+  // A block alone has met; its cluster barrier would be one more of the block, in three places of the code.
+  const bool clustered = plan.cluster > 1;
+  if (clustered) arrive_at_cluster();
 
   if (warp >= plan.warps) {
     if constexpr (W::kShiftsRegisters) shrink_registers<W::kFeedRegisters>();
@@ -43,18 +45,18 @@ __global__ void __launch_bounds__(W::kMaxThreads, 1)
       CodeFeed<W> feed(p, plan, stages, walk, thread);
       feed.begin();
       launch_dependents();
-      wait_for_cluster();
+      if (clustered) wait_for_cluster();
       feed.run();
     } else {
       launch_dependents();
       wait_for_dependency();
-      wait_for_cluster();
+      if (clustered) wait_for_cluster();
       TokenFeed<W>(p, plan, stages, coming, walk, thread - W::kCodeWarps * 32).run();
     }
   } else {
     launch_dependents();
     wait_for_dependency();
-    wait_for_cluster();
+    if (clustered) wait_for_cluster();
     if constexpr (W::kShiftsRegisters) grow_registers<W::kMultiplyRegisters>();
     const WideMultiply<W> multiply(plan.warps, warp);
     Turns<W> turns(stages, plan);
