@@ -33,7 +33,8 @@ describe('the suites', () => {
     expect(pairs.map(({ a, weight }) => `${a} x ${weight}`)).toEqual([
       ...[`${dense} x bf16`, `${dense} x int4-g128`, 'int8-row x int8-row'],
     ]);
-    for (const { baseline } of rows) expect(baseline).toMatch(/^(cpu\.f32|cpu\.dense|cublaslt\.bf16|cuda\.f32)/);
+    for (const { baseline } of rows)
+      expect(baseline).toMatch(/^(cpu\.f32|cpu\.dense|cublaslt\.bf16|cuda\.f32)/);
   });
 
   it('quantize: bytes, and rates by them', async () => {

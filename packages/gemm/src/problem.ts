@@ -18,7 +18,7 @@ import type { OperandKind } from './precision.js';
 import { PreparedWeight } from './prepare.js';
 
 /** What kernels may do to a dense A under a quantized B; the numbers are those of `qutlass_accuracy`. */
-const ACCURACIES = { exact: 0, int8: 1 } as const;
+const ACCURACIES: Readonly<Record<Accuracy, number>> = { exact: 0, int8: 1 };
 
 /**
  * - `exact`: its values are multiplied as they are.
@@ -26,7 +26,7 @@ const ACCURACIES = { exact: 0, int8: 1 } as const;
  *   at `accuracy_level` 4 and ggml always. An element changes by amax / 254 at most, amax being the largest of its group. On
  *   a CPU this is several times faster where A has many rows; the kernels of a GPU stay exact.
  */
-export type Accuracy = keyof typeof ACCURACIES;
+export type Accuracy = 'exact' | 'int8';
 
 export interface MatmulOptions<D extends FloatDType = FloatDType> {
   /** [N], added after scaling. */
