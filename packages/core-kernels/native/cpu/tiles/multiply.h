@@ -41,9 +41,8 @@ template <typename V>
 // Calls step(tile, first column in it, sum of floats for each row) for every block of columns and adds what
 // becomes of the sums to `sums`.
 template <typename V, int kRows, typename Step>
-[[gnu::always_inline]] inline void add_blocks(const TileParts& parts, const uint8_t* b, int64_t cols,
+[[gnu::always_inline]] inline void add_blocks(const TileParts& parts, const uint8_t* tile, int64_t cols,
                                               int block, double* sums, Step&& step) {
-  const uint8_t* tile = b + kFactorBytes;
   while (cols > 0) {
     typename V::Floats sum[kRows];
     for (int m = 0; m < kRows; ++m) sum[m] = V::zero();
@@ -57,11 +56,40 @@ template <typename V, int kRows, typename Step>
   }
 }
 
-// Codes of A and B are multiplied as integers, a group's sums are exact; scales are applied to them.
-template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kRows>
-void multiply_int8(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols, double* sums) {
+// What the sums of the products of a group begin with, in place of zero.
+template <typename V, int kRows>
+[[gnu::always_inline]] inline void begin_sums(const TileParts& parts, const uint8_t* zeros,
+                                              const int32_t* corrections, typename V::Ints (&acc)[kRows]) {
+  if (parts.zero_points) {
+    const auto points = V::bytes(zeros);
+    for (int m = 0; m < kRows; ++m) acc[m] = V::multiply(points, V::broadcast(corrections + m));
+  } else {
+    for (int m = 0; m < kRows; ++m) acc[m] = V::broadcast(corrections + m);
+  }
+}
+
+// Adds the products of kCols codes, and goes on behind these.
+template <typename V, TileCode kCode, int kCols, int kRows>
+[[gnu::always_inline]] inline void add_products(const uint8_t*& a, const uint8_t*& b,
+                                                typename V::Ints (&acc)[kRows]) {
   using Codes = typename V::template Codes<kCode>;
-  constexpr int kBlock = kGroup < 32 ? 32 : kGroup;
+  for (int k = 0; k < kCols; k += 8) {
+    typename V::Ints first, second;
+    Codes::bytes(b, first, second);
+    for (int m = 0; m < kRows; ++m) acc[m] = V::template dot<Codes::kBits>(acc[m], first, a + 4 * m);
+    for (int m = 0; m < kRows; ++m) {
+      acc[m] = V::template dot<Codes::kBits>(acc[m], second, a + 4 * (kRows + m));
+    }
+    a += 8 * kRows;
+    b += kTileRows * Codes::kBits;
+  }
+}
+
+// Codes of A and B are multiplied as integers, a group's sums are exact; scales are applied to them.
+template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kBlock, int kRows>
+void multiply_blocks(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols,
+                     double* sums) {
+  using Codes = typename V::template Codes<kCode>;
   constexpr int kGroups = kBlock / kGroup;
   const TileParts parts(format);
   const TileScale wide_scale = format.scale;
@@ -69,43 +97,63 @@ void multiply_int8(const TileFormat& format, const uint8_t* a, const uint8_t* b,
   add_blocks<V, kRows>(parts, b, cols, kBlock, sums, [&](const uint8_t* tile, int begin, auto& sum) {
     const auto* a_scales = reinterpret_cast<const float*>(at);
     const auto* corrections = reinterpret_cast<const int32_t*>(at) + kRows;
-    const uint8_t* a_codes = at + 4 * kRows * (1 + kGroups);
     const uint8_t* codes = tile + parts.codes + begin * (kTileRows * Codes::kBits / 8);
+    at += 4 * kRows * (1 + kGroups);
     typename V::Floats part[kRows];
     for (int g = 0; g < kGroups; ++g) {
       const int group = begin / kGroup + g;
       typename V::Ints acc[kRows];
-      if (parts.zero_points) {
-        const auto zeros = V::bytes(tile + parts.zeros + group * kTileRows);
-        for (int m = 0; m < kRows; ++m)
-          acc[m] = V::multiply(zeros, V::broadcast(corrections + g * kRows + m));
-      } else {
-        for (int m = 0; m < kRows; ++m) acc[m] = V::broadcast(corrections + g * kRows + m);
-      }
-      for (int k = 0; k < kGroup; k += 8) {
-        typename V::Ints first, second;
-        Codes::bytes(codes, first, second);
-        for (int m = 0; m < kRows; ++m)
-          acc[m] = V::template dot<Codes::kBits>(acc[m], first, a_codes + 4 * m);
-        for (int m = 0; m < kRows; ++m) {
-          acc[m] = V::template dot<Codes::kBits>(acc[m], second, a_codes + 4 * (kRows + m));
-        }
-        codes += kTileRows * Codes::kBits;
-        a_codes += 8 * kRows;
-      }
+      begin_sums<V>(parts, tile + parts.zeros + group * kTileRows, corrections + g * kRows, acc);
+      add_products<V, kCode, kGroup>(at, codes, acc);
       const auto scale = V::template scales<kScale>(wide_scale, tile + group * parts.scales_of_group);
       for (int m = 0; m < kRows; ++m) {
         const auto exact = V::to_floats(acc[m]);
-        if constexpr (kScale == TileScale::kNone) {
-          part[m] = exact;
-        } else {
-          part[m] = g == 0 ? V::multiply(exact, scale) : V::multiply_add(exact, scale, part[m]);
-        }
+        part[m] = g == 0 ? V::multiply(exact, scale) : V::multiply_add(exact, scale, part[m]);
       }
     }
     for (int m = 0; m < kRows; ++m) sum[m] = V::multiply_add(part[m], V::broadcast(a_scales + m), sum[m]);
-    at += 4 * kRows * (1 + kGroups) + kBlock * kRows;
   });
+}
+
+// The same for rows of A that have one scale, which is left out. The products are exact, and so are their
+// sums but for double's rounding, as is asked of integers.
+template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kRows>
+void multiply_integers(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols,
+                       double* sums) {
+  const TileParts parts(format);
+  const TileScale wide_scale = format.scale;
+  for (; cols > 0; cols -= kTileCols, b += parts.bytes) {
+    const auto* corrections = reinterpret_cast<const int32_t*>(a);
+    const int64_t end = cols < kTileCols ? cols : kTileCols;
+    const uint8_t* codes = b + parts.codes;
+    for (int group = 0; group * kGroup < end; ++group) {
+      typename V::Ints acc[kRows];
+      begin_sums<V>(parts, b + parts.zeros + group * kTileRows, corrections, acc);
+      a += 4 * kRows;
+      add_products<V, kCode, kGroup>(a, codes, acc);
+      const auto scale = V::template scales<kScale>(wide_scale, b + group * parts.scales_of_group);
+      for (int m = 0; m < kRows; ++m) V::add_to(sums + m * kTileRows, acc[m], scale);
+      corrections = reinterpret_cast<const int32_t*>(a);
+    }
+  }
+}
+
+// The same where rows of B have one scale too: sums of 32 bits go on from tile to tile.
+template <typename V, TileCode kCode, int kRows>
+void multiply_integers_of_rows(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols,
+                               double* sums) {
+  const TileParts parts(format);
+  while (cols > 0) {
+    typename V::Ints acc[kRows];
+    begin_sums<V>(parts, b + parts.zeros, reinterpret_cast<const int32_t*>(a), acc);
+    a += 4 * kRows;
+    for (int64_t end = cols < kIntegerCols ? 0 : cols - kIntegerCols; cols > end; cols -= kTileCols) {
+      const uint8_t* codes = b + parts.codes;
+      add_products<V, kCode, kTileCols>(a, codes, acc);
+      b += parts.bytes;
+    }
+    for (int m = 0; m < kRows; ++m) V::add_to(sums + m * kTileRows, acc[m]);
+  }
 }
 
 // Values of A times the values of codes, which are exact; the sums of a group are scaled.
