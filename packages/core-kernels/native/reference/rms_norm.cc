@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "cpu/vectorized.h"
 #include "dense_rows.h"
 #include "device.h"
 #include "dot.h"
@@ -31,7 +32,9 @@ void rms_norm(Context& context, const qutlass_tensor& x, const qutlass_tensor& r
       }
       const float mean = dot(input, input, width) / static_cast<float>(width);
       const float factor = 1.0f / std::sqrt(mean + eps);
-      for (int64_t i = 0; i < width; ++i) values[i] = input[i] * factor * gain[i];
+      vectorized([=] {
+        for (int64_t i = 0; i < width; ++i) values[i] = input[i] * factor * gain[i];
+      });
       store_row(values, out, row * width, width);
     }
   });

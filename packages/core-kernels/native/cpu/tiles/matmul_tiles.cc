@@ -43,7 +43,8 @@ class TileProduct {
   }
 
   void run(const Panel& panel, int64_t column_block) const {
-    alignas(64) double sums[kMaxRows * kTileRows] = {};
+    alignas(64) double sums[kMaxRows * kTileRows];
+    std::fill_n(sums, panel.rows * kTileRows, 0.0);
     const uint8_t* b =
         static_cast<const uint8_t*>(problem_.b.quantized.tiles) + column_block * tile_row_bytes_;
     a_.find_multiply(panel)(format_, a_.panel(panel), b + kFactorBytes, operand_cols(problem_.b), sums);
