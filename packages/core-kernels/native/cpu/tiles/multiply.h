@@ -68,20 +68,20 @@ template <typename V, int kRows>
   }
 }
 
-// Adds the products of kCols codes, and goes on behind these.
+// Adds the products of kCols codes.
 template <typename V, TileCode kCode, int kCols, int kRows>
-[[gnu::always_inline]] inline void add_products(const uint8_t*& a, const uint8_t*& b,
+[[gnu::always_inline]] inline void add_products(const uint8_t* a, const uint8_t* b,
                                                 typename V::Ints (&acc)[kRows]) {
   using Codes = typename V::template Codes<kCode>;
+#pragma GCC unroll 4
   for (int k = 0; k < kCols; k += 8) {
     typename V::Ints first, second;
-    Codes::bytes(b, first, second);
-    for (int m = 0; m < kRows; ++m) acc[m] = V::template dot<Codes::kBits>(acc[m], first, a + 4 * m);
+    Codes::bytes(b + k * (kTileRows * Codes::kBits / 8), first, second);
+    const uint8_t* const words = a + k * kRows;
+    for (int m = 0; m < kRows; ++m) acc[m] = V::template dot<Codes::kBits>(acc[m], first, words + 4 * m);
     for (int m = 0; m < kRows; ++m) {
-      acc[m] = V::template dot<Codes::kBits>(acc[m], second, a + 4 * (kRows + m));
+      acc[m] = V::template dot<Codes::kBits>(acc[m], second, words + 4 * (kRows + m));
     }
-    a += 8 * kRows;
-    b += kTileRows * Codes::kBits;
   }
 }
 
@@ -105,6 +105,8 @@ void multiply_blocks(const TileFormat& format, const uint8_t* a, const uint8_t* 
       typename V::Ints acc[kRows];
       begin_sums<V>(parts, tile + parts.zeros + group * kTileRows, corrections + g * kRows, acc);
       add_products<V, kCode, kGroup>(at, codes, acc);
+      at += kGroup * kRows;
+      codes += kGroup * (kTileRows * Codes::kBits / 8);
       const auto scale = V::template scales<kScale>(wide_scale, tile + group * parts.scales_of_group);
       for (int m = 0; m < kRows; ++m) {
         const auto exact = V::to_floats(acc[m]);
@@ -120,20 +122,20 @@ void multiply_blocks(const TileFormat& format, const uint8_t* a, const uint8_t* 
 template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kRows>
 void multiply_integers(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols,
                        double* sums) {
+  using Codes = typename V::template Codes<kCode>;
   const TileParts parts(format);
   const TileScale wide_scale = format.scale;
   for (; cols > 0; cols -= kTileCols, b += parts.bytes) {
-    const auto* corrections = reinterpret_cast<const int32_t*>(a);
     const int64_t end = cols < kTileCols ? cols : kTileCols;
     const uint8_t* codes = b + parts.codes;
     for (int group = 0; group * kGroup < end; ++group) {
       typename V::Ints acc[kRows];
-      begin_sums<V>(parts, b + parts.zeros + group * kTileRows, corrections, acc);
-      a += 4 * kRows;
-      add_products<V, kCode, kGroup>(a, codes, acc);
+      begin_sums<V>(parts, b + parts.zeros + group * kTileRows, reinterpret_cast<const int32_t*>(a), acc);
+      add_products<V, kCode, kGroup>(a + 4 * kRows, codes, acc);
       const auto scale = V::template scales<kScale>(wide_scale, b + group * parts.scales_of_group);
       for (int m = 0; m < kRows; ++m) V::add_to(sums + m * kTileRows, acc[m], scale);
-      corrections = reinterpret_cast<const int32_t*>(a);
+      a += (4 + kGroup) * kRows;
+      codes += kGroup * (kTileRows * Codes::kBits / 8);
     }
   }
 }
@@ -148,8 +150,8 @@ void multiply_integers_of_rows(const TileFormat& format, const uint8_t* a, const
     begin_sums<V>(parts, b + parts.zeros, reinterpret_cast<const int32_t*>(a), acc);
     a += 4 * kRows;
     for (int64_t end = cols < kIntegerCols ? 0 : cols - kIntegerCols; cols > end; cols -= kTileCols) {
-      const uint8_t* codes = b + parts.codes;
-      add_products<V, kCode, kTileCols>(a, codes, acc);
+      add_products<V, kCode, kTileCols>(a, b + parts.codes, acc);
+      a += kTileCols * kRows;
       b += parts.bytes;
     }
     for (int m = 0; m < kRows; ++m) V::add_to(sums + m * kTileRows, acc[m]);
