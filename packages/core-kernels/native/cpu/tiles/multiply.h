@@ -73,15 +73,33 @@ template <typename V, TileCode kCode, int kCols, int kRows>
 [[gnu::always_inline]] inline void add_products(const uint8_t* a, const uint8_t* b,
                                                 typename V::Ints (&acc)[kRows]) {
   using Codes = typename V::template Codes<kCode>;
+  // Independent sums of a row, to hide the latency of multiplications.
+  constexpr int kParts = kRows >= 4 || kCols < 32 ? 1 : 4 / kRows;
+  typename V::Ints parts[kParts][kRows];
+  for (int p = 1; p < kParts; ++p) {
+    for (int m = 0; m < kRows; ++m) parts[p][m] = V::zero_ints();
+  }
+  for (int m = 0; m < kRows; ++m) parts[0][m] = acc[m];
+  constexpr int kStep = kCols < 32 ? kCols : 32;
+  for (int begin = 0; begin < kCols; begin += kStep) {
+    // Indices of parts have to be constants, or these leave their registers.
 #pragma GCC unroll 4
-  for (int k = 0; k < kCols; k += 8) {
-    typename V::Ints first, second;
-    Codes::bytes(b + k * (kTileRows * Codes::kBits / 8), first, second);
-    const uint8_t* const words = a + k * kRows;
-    for (int m = 0; m < kRows; ++m) acc[m] = V::template dot<Codes::kBits>(acc[m], first, words + 4 * m);
-    for (int m = 0; m < kRows; ++m) {
-      acc[m] = V::template dot<Codes::kBits>(acc[m], second, words + 4 * (kRows + m));
+    for (int i = 0; i < kStep / 8; ++i) {
+      const int k = begin + 8 * i;
+      typename V::Ints first, second;
+      Codes::bytes(b + k * (kTileRows * Codes::kBits / 8), first, second);
+      const uint8_t* const words = a + k * kRows;
+      auto& even = parts[2 * i % kParts];
+      auto& odd = parts[(2 * i + 1) % kParts];
+      for (int m = 0; m < kRows; ++m) even[m] = V::template dot<Codes::kBits>(even[m], first, words + 4 * m);
+      for (int m = 0; m < kRows; ++m) {
+        odd[m] = V::template dot<Codes::kBits>(odd[m], second, words + 4 * (kRows + m));
+      }
     }
+  }
+  for (int m = 0; m < kRows; ++m) {
+    acc[m] = parts[0][m];
+    for (int p = 1; p < kParts; ++p) acc[m] = V::add(acc[m], parts[p][m]);
   }
 }
 

@@ -17,6 +17,7 @@ struct Avx2 {
   static constexpr int kRows = 4;
 
   static Floats zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static Ints zero_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Ints load(const uint8_t* from) { return {load32(from), load32(from + 32)}; }
   static void add_to(double* sums, Floats x) {
     add_to(sums, _mm256_castps256_ps128(x.low));
@@ -44,6 +45,9 @@ struct Avx2 {
   static Floats to_floats(Ints x) { return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)}; }
   static Floats add(Floats x, Floats y) {
     return {_mm256_add_ps(x.low, y.low), _mm256_add_ps(x.high, y.high)};
+  }
+  static Ints add(Ints x, Ints y) {
+    return {_mm256_add_epi32(x.low, y.low), _mm256_add_epi32(x.high, y.high)};
   }
   static Floats subtract(Floats x, Floats y) {
     return {_mm256_sub_ps(x.low, y.low), _mm256_sub_ps(x.high, y.high)};

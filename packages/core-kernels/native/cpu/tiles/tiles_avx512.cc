@@ -13,6 +13,7 @@ struct Avx512 {
   static constexpr int kRows = 8;
 
   static Floats zero() { return _mm512_setzero_ps(); }
+  static Ints zero_ints() { return _mm512_setzero_si512(); }
   static Ints load(const void* from) { return _mm512_loadu_si512(from); }
   static void add_to(double* sums, Floats x) {
     add_to(sums, _mm512_castps512_ps256(x));
@@ -31,6 +32,7 @@ struct Avx512 {
   static Ints bytes(const uint8_t* from) { return _mm512_cvtepu8_epi32(load16(from)); }
   static Floats to_floats(Ints x) { return _mm512_cvtepi32_ps(x); }
   static Floats add(Floats x, Floats y) { return _mm512_add_ps(x, y); }
+  static Ints add(Ints x, Ints y) { return _mm512_add_epi32(x, y); }
   static Floats subtract(Floats x, Floats y) { return _mm512_sub_ps(x, y); }
   static Floats multiply(Floats x, Floats y) { return _mm512_mul_ps(x, y); }
   static Ints multiply(Ints x, Ints y) { return _mm512_mullo_epi32(x, y); }
