@@ -26,8 +26,9 @@ struct TileKernels {
   // corrections: -excess times the sum of each group.
   void (*quantize)(const float* x, int cols, int group, int excess, int8_t* codes, float* scale,
                    int32_t* corrections);
-  // out = factor * factors * sums + bias for the first `count` of 16 columns; bias may be null.
-  void (*finish)(const double* sums, const float* factors, double factor, const float* bias, int count,
+  // out = factor * factors * sums + bias for the first `count` of 16 columns; bias may be null. factors:
+  // float32 at any address, as a weight is bytes.
+  void (*finish)(const double* sums, const uint8_t* factors, double factor, const float* bias, int count,
                  float* out);
 };
 
