@@ -1,9 +1,7 @@
 // Builds the native library and addon with CMake and puts them into the platform package.
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdirSync, renameSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { compileNative } from './compile-native.mjs';
 import { missingNativeTools } from './native-tools.mjs';
 
 const root = join(import.meta.dirname, '..');
@@ -20,17 +18,7 @@ if (missing.length > 0) {
   process.exit(1);
 }
 
-const cmakeJs = join(
-  dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')),
-  'bin',
-  'cmake-js',
-);
-const build = spawnSync(
-  process.execPath,
-  [cmakeJs, 'compile', '--parallel', String(availableParallelism())],
-  { cwd: root, stdio: 'inherit' },
-);
-if (build.status !== 0) process.exit(build.status ?? 1);
+compileNative();
 
 mkdirSync(join(platform, 'include'), { recursive: true });
 for (const file of ['qutlass.node', 'libqutlass.so']) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "memory_checks.h"
 #include "status.h"
 
 namespace qutlass {
@@ -50,6 +51,8 @@ void* MemoryPool::allocate(size_t bytes) {
   stats_.allocated += static_cast<int64_t>(rounded);
   stats_.peak = std::max(stats_.peak, stats_.allocated);
   stats_.allocations += 1;
+  allow_access(data, bytes);
+  forbid_access(static_cast<char*>(data) + bytes, rounded - bytes);
   return data;
 }
 
@@ -72,6 +75,7 @@ void MemoryPool::release(void* block) noexcept {
   blocks_.erase(entry);
   stats_.allocated -= static_cast<int64_t>(bytes);
   stats_.allocations -= 1;
+  forbid_access(block, bytes);
   try {
     cached_[bytes].push_back(block);
   } catch (...) {

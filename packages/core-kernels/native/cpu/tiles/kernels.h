@@ -40,8 +40,9 @@ struct TileKernels {
   void (*round)(const float* x, int64_t cols, float scale, int8_t* codes);
   // -excess times the sum of each group of `group` codes.
   void (*correct)(const int8_t* codes, int64_t cols, int64_t group, int excess, int32_t* corrections);
-  // out = factor * factors * sums + bias for the first `count` of 16 columns; bias may be null.
-  void (*finish)(const double* sums, const float* factors, double factor, const float* bias, int count,
+  // out = factor * factors * sums + bias for the first `count` of 16 columns; bias may be null. factors:
+  // float32 at any address, as a weight is bytes.
+  void (*finish)(const double* sums, const uint8_t* factors, double factor, const float* bias, int count,
                  float* out);
 };
 

@@ -55,8 +55,8 @@ class TileProduct {
       const int64_t offset = (panel.row + m) * n + column;
       float rounded[kTileRows];
       float* target = out.dtype == QUTLASS_F32 ? static_cast<float*>(out.data) + offset : rounded;
-      kernels_.finish(sums + m * kTileRows, reinterpret_cast<const float*>(b),
-                      factor_ * a_.factor(panel.row + m), bias_ ? bias_ + column : nullptr, count, target);
+      kernels_.finish(sums + m * kTileRows, b, factor_ * a_.factor(panel.row + m),
+                      bias_ ? bias_ + column : nullptr, count, target);
       if (target == rounded) store_row(rounded, out, offset, count);
     }
   }

@@ -52,11 +52,13 @@ inline void correct(const int8_t* codes, int64_t cols, int64_t group, int excess
   }
 }
 
-inline void finish(const double* sums, const float* factors, double factor, const float* bias, int count,
+inline void finish(const double* sums, const uint8_t* factors, double factor, const float* bias, int count,
                    float* out) {
   double scaled[kTileRows];
   for (int i = 0; i < kTileRows; ++i) {
-    scaled[i] = factor * static_cast<double>(factors[i]) * sums[i];
+    float row_factor;
+    __builtin_memcpy(&row_factor, factors + i * sizeof row_factor, sizeof row_factor);
+    scaled[i] = factor * static_cast<double>(row_factor) * sums[i];
   }
   if (bias) {
     for (int i = 0; i < count; ++i) scaled[i] += static_cast<double>(bias[i]);
