@@ -42,6 +42,14 @@ __device__ inline void wait_for_cluster() {
 #endif
 }
 
+// All threads of the cluster meet; what one of them wrote before, also to peers, all see after.
+__device__ inline void synchronize_cluster() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+  wait_for_cluster();
+#endif
+}
+
 // The shared memory of a block of the cluster, by one's own addresses.
 class Peer {
  public:
@@ -56,6 +64,14 @@ class Peer {
   }
   __device__ uint32_t address(const void* own) const {
     return static_cast<uint32_t>(__cvta_generic_to_shared(own)) + apart_;
+  }
+  // *own there = value
+  __device__ void store(int32_t* own, int32_t value) const {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(address(own)), "r"(value) : "memory");
+#else
+    *own = value;
+#endif
   }
 
  private:
