@@ -29,11 +29,11 @@ struct Cluster {
   }
 };
 
-// Every thread says that its block runs and that its barriers are initialized, then waits for those of the
-// cluster. Nothing else is ordered: that would wait for all copies on their way.
+// Every thread says that its block runs, and that barriers which it published (mbarrier.cuh) may be used,
+// then waits for those of the cluster. Nothing else is ordered: that would wait for all copies on their way.
 __device__ inline void arrive_at_cluster() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("fence.mbarrier_init.release.cluster; barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
 #endif
 }
 __device__ inline void wait_for_cluster() {
