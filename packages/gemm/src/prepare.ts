@@ -50,7 +50,7 @@ export class PreparedWeight<F extends Format = Format> extends Resource {
 
 /**
  * Prepares a quantized weight [N, K] for {@link matmul}. Both are disposed on their own. The weight is laid out once more in
- * tiles, if its format has them on the device: on a GPU for products with few rows of A, on a CPU for all with a dense A.
+ * tiles, if its format has them on the device: on a GPU for products with few rows of A, on a CPU for nearly all.
  */
 export function prepare<F extends Format>(weight: QuantizedTensor<F>): PreparedWeight<F> {
   const rows = weight.withScaleLayout('row');

@@ -23,8 +23,9 @@ const ACCURACIES: Readonly<Record<Accuracy, number>> = { exact: 0, int8: 1 };
 /**
  * - `exact`: its values are multiplied as they are.
  * - `int8`: kernels may round them to int8 in groups of 32 to 128 along K, each with a scale of its own, as ONNX Runtime does
- *   at `accuracy_level` 4 and ggml always. An element changes by amax / 254 at most, amax being the largest of its group. On
- *   a CPU this is several times faster where A has many rows; the kernels of a GPU stay exact.
+ *   at `accuracy_level` 4 and ggml always, or by rows where the weight has one scale for a row. An element changes by
+ *   amax / 254 at most, amax being the largest of its group or row. On a CPU this is several times faster where A has many
+ *   rows; the kernels of a GPU stay exact.
  */
 export type Accuracy = 'exact' | 'int8';
 

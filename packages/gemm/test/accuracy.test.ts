@@ -22,9 +22,9 @@ import { attempt, denseValues, KERNELS, quantizedValues } from './operands.js';
 
 // Products whose activations may be rounded to int8: a kernel multiplies them as they are, or rounded as documented.
 
-/** Columns of A that share a scale under a weight in this format. */
+/** Columns of A that share a scale under a weight in this format; at most all of a row. */
 function block({ groupCols }: Format): number {
-  return groupCols === 'all' ? 128 : Math.max(32, groupCols);
+  return groupCols === 'all' ? Number.POSITIVE_INFINITY : Math.max(32, groupCols);
 }
 
 /** The values of a [rows, cols] after rounding to int8 with amax / 127 per block, in float32. */

@@ -3,7 +3,7 @@
 
 namespace qutlass {
 
-const AttendLoops kGenericAttendLoops = {score, add_weighted};
+const AttendLoops kGenericAttendLoops = {score, exponentiate, add_weighted};
 
 const AttendLoops& attend_loops() {
   switch (isa()) {

@@ -2,6 +2,6 @@
 
 namespace qutlass {
 
-const AttendLoops kAvx2AttendLoops = {score, add_weighted};
+const AttendLoops kAvx2AttendLoops = {score, exponentiate, add_weighted};
 
 }  // namespace qutlass

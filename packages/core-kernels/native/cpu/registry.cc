@@ -44,6 +44,9 @@ void run(Context& context, const qutlass_matmul_problem& problem) {
 // M = 128), of the 32 operations per clock in float32, or 128 on bytes, that its vector units have; with
 // tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well.
 const Kernel kKernels[] = {
+    {{"cpu.tiles.i32.avx512", "cpu", "avx512", "i32", 1, kTileRows, kTileCols, 0, 0.8, "int8", 0, 1, 0, 0},
+     require_integer_tiles,
+     run<matmul_tiles_i32, kAvx512TileKernels>},
     {{"cpu.tiles.int8.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.7, "int8", 0, 1, 0, 0},
      require_int8_tiles,
      run<matmul_tiles_int8, kAvx512TileKernels>},
@@ -53,6 +56,9 @@ const Kernel kKernels[] = {
     {{"cpu.dense.avx512", "cpu", "avx512", "f32", 1, kDotCols, kDotBlock, 0, 0.8, "f32", 0, 1, 0, 0},
      require_dense,
      run<matmul_dense, kAvx512DotLoops>},
+    {{"cpu.tiles.i32.avx2", "cpu", "avx2", "i32", 1, kTileRows, kTileCols, 0, 0.3, "int8", 0, 1, 0, 0},
+     require_integer_tiles,
+     run<matmul_tiles_i32, kAvx2TileKernels>},
     {{"cpu.tiles.int8.avx2", "cpu", "avx2", "f32", 1, kTileRows, kTileCols, 0, 0.3, "int8", 0, 1, 0, 0},
      require_int8_tiles,
      run<matmul_tiles_int8, kAvx2TileKernels>},

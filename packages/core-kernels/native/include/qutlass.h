@@ -337,7 +337,8 @@ typedef struct qutlass_operand {
 typedef enum qutlass_accuracy {
   QUTLASS_ACCURACY_EXACT = 0, /* nothing */
   QUTLASS_ACCURACY_INT8 = 1 /* round it to int8 in groups of 32 to 128 elements along K, each with a scale of
-                               its own: an error of at most amax / 254 per element, amax of the group */
+                               its own, or a scale for its row if B has one for each of its rows: an error of
+                               at most amax / 254 per element, amax of the group or the row */
 } qutlass_accuracy;
 
 /* out[m,n] = round(alpha * sum_k A[m,k] * B[n,k] + bias[n]), A [M,K], B [N,K], one rounding at the end. */

@@ -116,22 +116,23 @@ inline constexpr std::array<float, 16> kNf4 = {
 
 QUTLASS_HD inline uint8_t encode_nf4(float x) {
   constexpr auto kValues = kNf4;  // kernels cannot read a variable of the host
-  uint8_t code = 0;
-  for (uint8_t i = 0; i < 15; ++i) {
+  uint32_t code = 0;
+  for (uint32_t i = 0; i < 15; ++i) {
     const float middle = (kValues[i] + kValues[i + 1]) * 0.5f;
     // A tie goes to the even of the codes i and i + 1.
-    if (x > middle || (x == middle && (i & 1))) code = static_cast<uint8_t>(i + 1);
+    code += i % 2 == 1 ? x >= middle : x > middle;
   }
-  return x != x ? 7 : code;
+  return static_cast<uint8_t>(select(x == x, code, 7));
 }
 
 // rint(x) clamped; NaN to 0.
 QUTLASS_HD inline int32_t encode_integer(float x, int32_t low, int32_t high) {
-  if (x != x) return 0;
-  const float clamped = std::clamp(x, static_cast<float>(low), static_cast<float>(high));
+  // In this order of arguments NaN becomes `low`, and loops over the function become vector code.
+  const float clamped = std::min(std::max(static_cast<float>(low), x), static_cast<float>(high));
   // Adding 1.5 * 2^23 rounds, and leaves the integer in the low bits; bounds are far below 2^22.
   constexpr float kRounder = 12582912.0f;
-  return std::bit_cast<int32_t>(clamped + kRounder) - std::bit_cast<int32_t>(kRounder);
+  const uint32_t code = std::bit_cast<uint32_t>(clamped + kRounder) - std::bit_cast<uint32_t>(kRounder);
+  return static_cast<int32_t>(select(x == x, code, 0));
 }
 
 // The smallest power of two that is not below x; 0xFF for NaN, infinite and negative x.

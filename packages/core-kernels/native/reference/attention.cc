@@ -61,10 +61,7 @@ struct QueryRow {
       weight *= factor;
       largest = tile_largest;
     }
-    for (int64_t t = 0; t < count; ++t) {
-      scores[t] = std::exp(scores[t] - shift);
-      weight += scores[t];
-    }
+    weight += loops.exponentiate(scores, count, shift);
     loops.add_weighted(scores, values.rows, values.stride, count, head_dim, sum);
   }
 };

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "cpu/vectorized.h"
 #include "numerics/dense.h"
 
 namespace qutlass {
@@ -45,9 +46,13 @@ const float* load_row(const qutlass_tensor& tensor, int64_t offset, int64_t coun
   if (tensor.dtype == QUTLASS_F32) return static_cast<const float*>(tensor.data) + offset;
   const uint16_t* source = static_cast<const uint16_t*>(tensor.data) + offset;
   if (tensor.dtype == QUTLASS_BF16) {
-    for (int64_t i = 0; i < count; ++i) buffer[i] = bf16_to_f32(source[i]);
+    vectorized([=] {
+      for (int64_t i = 0; i < count; ++i) buffer[i] = bf16_to_f32(source[i]);
+    });
   } else {
-    for (int64_t i = 0; i < count; ++i) buffer[i] = f16_bits_to_f32(source[i]);
+    vectorized([=] {
+      for (int64_t i = 0; i < count; ++i) buffer[i] = f16_bits_to_f32(source[i]);
+    });
   }
   return buffer;
 }
@@ -60,9 +65,13 @@ void store_row(const float* values, const qutlass_tensor& tensor, int64_t offset
   }
   uint16_t* target = static_cast<uint16_t*>(tensor.data) + offset;
   if (tensor.dtype == QUTLASS_BF16) {
-    for (int64_t i = 0; i < count; ++i) target[i] = f32_to_bf16_bits(values[i]);
+    vectorized([=] {
+      for (int64_t i = 0; i < count; ++i) target[i] = f32_to_bf16_bits(values[i]);
+    });
   } else {
-    for (int64_t i = 0; i < count; ++i) target[i] = f32_to_f16_bits(values[i]);
+    vectorized([=] {
+      for (int64_t i = 0; i < count; ++i) target[i] = f32_to_f16_bits(values[i]);
+    });
   }
 }
 

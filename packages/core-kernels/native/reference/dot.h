@@ -11,11 +11,24 @@ typedef float Floats16 __attribute__((vector_size(64)));
 typedef float Floats8 __attribute__((vector_size(32)));
 typedef float Floats4 __attribute__((vector_size(16)));
 
-// Sixteen partial sums, the upper half of them added to the lower one until one is left: a fixed order that
-// vector registers of any width can follow.
-inline float dot(const float* a, const float* b, int64_t count) {
+// Sums of lanes add the upper half to the lower one until one is left: an order that registers of any width
+// can follow.
+inline Floats4 quarter_sum(const Floats16& lanes) {
+  const Floats8 eight = __builtin_shufflevector(lanes, lanes, 0, 1, 2, 3, 4, 5, 6, 7) +
+                        __builtin_shufflevector(lanes, lanes, 8, 9, 10, 11, 12, 13, 14, 15);
+  return __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+         __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+}
+
+inline float sum_of(const Floats16& lanes) {
+  const Floats4 four = quarter_sum(lanes);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+// The partial sums of an inner product.
+inline void add_products(const float* a, const float* b, int64_t count, Floats16& lanes) {
   constexpr int kLanes = 16;
-  Floats16 lanes{}, x{}, y{};
+  Floats16 x{}, y{};
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     __builtin_memcpy(&x, a + i, sizeof x);
@@ -23,11 +36,12 @@ inline float dot(const float* a, const float* b, int64_t count) {
     lanes += x * y;
   }
   for (int lane = 0; i + lane < count; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
-  const Floats8 eight = __builtin_shufflevector(lanes, lanes, 0, 1, 2, 3, 4, 5, 6, 7) +
-                        __builtin_shufflevector(lanes, lanes, 8, 9, 10, 11, 12, 13, 14, 15);
-  const Floats4 four =
-      __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+inline float dot(const float* a, const float* b, int64_t count) {
+  Floats16 lanes{};
+  add_products(a, b, count, lanes);
+  return sum_of(lanes);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // The global scale of a format for a tensor.
 #include <algorithm>
-#include <cfloat>
-#include <cmath>
+#include <bit>
 
 #include "check.h"
+#include "cpu/vectorized.h"
 #include "device.h"
 #include "numerics/group_scale.h"
 #include "rotation.h"
@@ -19,12 +19,15 @@ float finite_amax(Context& context, const qutlass_tensor& x, const qutlass_rotat
     const RotatedRows rows(context.memory, x, rotation);
     for (int64_t row = begin; row < end; ++row) {
       const float* values = rows[row];
-      float amax = 0;
-      for (int64_t i = 0; i < cols; ++i) {
-        const float magnitude = std::fabs(values[i]);
-        if (magnitude <= FLT_MAX) amax = std::max(amax, magnitude);
-      }
-      row_amax[row] = amax;
+      vectorized([=] {
+        // As integers, which are ordered as the magnitudes are.
+        int32_t amax = 0;
+        for (int64_t i = 0; i < cols; ++i) {
+          const int32_t magnitude = std::bit_cast<int32_t>(values[i]) & 0x7FFFFFFF;
+          amax = std::max(amax, magnitude < 0x7F800000 ? magnitude : 0);
+        }
+        row_amax[row] = std::bit_cast<float>(amax);
+      });
     }
   });
   return *std::max_element(row_amax, row_amax + row_count);

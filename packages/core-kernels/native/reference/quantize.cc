@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "check.h"
+#include "cpu/vectorized.h"
 #include "device.h"
 #include "group_scale.h"
 #include "numerics/quantized.h"
@@ -47,32 +48,53 @@ void find_shared_scales(Context& context, const Job& job, GroupScale* scales) {
   }
 }
 
-// The codes of rows [begin, end), with the scales of `shared` [R, G], or with scales found here when it is
-// null.
+// The codes of one row, with the scales of `shared` [G], or with scales found here when it is null. Most
+// groups have one of few widths: loops over a number of elements that the compiler knows have no ends to take
+// care of.
+template <int kWidth>
+[[gnu::always_inline]] inline void quantize_row(const Job& job, const GroupScale* shared, int64_t row,
+                                                const float* x, uint8_t* codes) {
+  const qutlass_quantized& out = job.out;
+  const int64_t groups = scale_cols(out), width = kWidth ? kWidth : group_cols(out);
+  const float global_scale = job.global_scale();
+  for (int64_t g = 0; g < groups; ++g, x += width, codes += width) {
+    GroupScale scale;
+    if (shared) {
+      scale = shared[g];
+    } else {
+      scale = group_scale(out.format, x, width, global_scale);
+      store_group_scale(out, row, g, scale);
+    }
+    encode_group(out.format, scale, x, width, codes);
+    if (out.clip_mask) clip_mask_group(scale, x, width, out.clip_mask + (row * out.cols + g * width) / 8);
+  }
+}
+
+void quantize_row(const Job& job, const GroupScale* shared, int64_t row, const float* x, uint8_t* codes) {
+  vectorized([=, job = job] {
+    switch (group_cols(job.out)) {
+      case 16: return quantize_row<16>(job, shared, row, x, codes);
+      case 32: return quantize_row<32>(job, shared, row, x, codes);
+      case 128: return quantize_row<128>(job, shared, row, x, codes);
+      default: return quantize_row<0>(job, shared, row, x, codes);
+    }
+  });
+}
+
+// Rows [begin, end); shared: scales [R, G] or null.
 void quantize_rows(Context& context, const Job& job, const GroupScale* shared, int64_t begin, int64_t end) {
   const qutlass_quantized& out = job.out;
-  const int64_t groups = scale_cols(out), width = group_cols(out), height = group_rows(out);
   const bool packed = element_storage_bits(out.format.element) == 4;
   const RotatedRows rows(context.memory, job.x, job.rotation);
   const Scratch unpacked(context.memory, packed ? static_cast<size_t>(out.cols) : 0);
   auto* out_codes = static_cast<uint8_t*>(out.codes);
   for (int64_t row = begin; row < end; ++row) {
-    const float* x = rows[row];
     uint8_t* codes = packed ? unpacked.as<uint8_t>() : out_codes + row * out.cols;
-    for (int64_t g = 0; g < groups; ++g) {
-      const float* group = x + g * width;
-      GroupScale scale;
-      if (shared) {
-        scale = shared[row / height * groups + g];
-      } else {
-        scale = group_scale(out.format, group, width, job.global_scale());
-        store_group_scale(out, row, g, scale);
-      }
-      encode_group(out.format, scale, group, width, codes + g * width);
-      if (out.clip_mask)
-        clip_mask_group(scale, group, width, out.clip_mask + (row * out.cols + g * width) / 8);
+    const GroupScale* scales = shared ? shared + row / group_rows(out) * scale_cols(out) : nullptr;
+    quantize_row(job, scales, row, rows[row], codes);
+    if (packed) {
+      vectorized([=, cols = out.cols] { pack_nibbles(codes, cols / 2, out_codes + row * (cols / 2)); });
     }
-    if (packed) pack_nibbles(codes, out.cols / 2, out_codes + row * (out.cols / 2));
   }
 }
 

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "cpu/vectorized.h"
 #include "dense_rows.h"
 #include "dot.h"
 #include "memory.h"
@@ -46,7 +47,9 @@ void rms_norm(Context& context, const RmsNorm& norm, const qutlass_tensor& out) 
       }
       const float mean = dot(input, input, width) / static_cast<float>(width);
       const float factor = 1.0f / std::sqrt(mean + norm.eps);
-      for (int64_t i = 0; i < width; ++i) values[i] = input[i] * factor * gain[i];
+      vectorized([=] {
+        for (int64_t i = 0; i < width; ++i) values[i] = input[i] * factor * gain[i];
+      });
       store_row(values, out, row * width, width);
     }
   });

@@ -1,10 +1,13 @@
 #include "rotation.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "check.h"
+#include "cpu/vectorized.h"
 #include "device.h"
 #include "numerics/dense.h"
+#include "numerics/elements.h"
 #include "numerics/hadamard.h"
 #include "same_shape.h"
 
@@ -19,10 +22,28 @@ float hadamard_sign(const qutlass_rotation& rotation, int32_t i) {
   return signs && signs[i] < 0 ? -1.0f : 1.0f;
 }
 
-// In place y = y @ S with the Sylvester matrix S[i, j] = (-1)^popcount(i & j), which is symmetric.
+constexpr int32_t kLanes = 16;
+// Vectors of GCC and Clang; where registers are narrower, one is several.
+typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
+
+// The sum and the difference of each two lanes that are kHalf apart, in their places.
+template <int kHalf>
+[[gnu::always_inline]] inline void add_lanes(Lanes& x) {
+  constexpr auto other = [](int lane) { return lane ^ kHalf; };
+  constexpr auto sign = [](int lane) { return lane & kHalf ? -1.0f : 1.0f; };
+  const Lanes others = __builtin_shufflevector(x, x, other(0), other(1), other(2), other(3), other(4),
+                                               other(5), other(6), other(7), other(8), other(9), other(10),
+                                               other(11), other(12), other(13), other(14), other(15));
+  constexpr Lanes kSigns = {sign(0), sign(1), sign(2),  sign(3),  sign(4),  sign(5),  sign(6),  sign(7),
+                            sign(8), sign(9), sign(10), sign(11), sign(12), sign(13), sign(14), sign(15)};
+  x = others + x * kSigns;
+}
+
+// In place y = y @ S with the Sylvester matrix S[i, j] = (-1)^popcount(i & j), which is symmetric; from
+// differences of indices of `half` on.
 template <typename T>
-void sylvester(T* y, int32_t size) {
-  for (int32_t half = 1; half < size; half *= 2) {
+void sylvester(T* y, int32_t size, int32_t half = 1) {
+  for (; half < size; half *= 2) {
     for (int32_t block = 0; block < size; block += 2 * half) {
       for (int32_t i = block; i < block + half; ++i) {
         const T a = y[i], b = y[i + half];
@@ -33,13 +54,35 @@ void sylvester(T* y, int32_t size) {
   }
 }
 
+// round_to_bf16, as a mask instead of a branch: loops over it become vector code.
+[[gnu::always_inline]] inline float bf16_in_loop(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) & 0xFFFF0000u;
+  const uint32_t nan = (bits | 0x400000u) & 0xFFFF0000u;
+  return std::bit_cast<float>(select(x == x, rounded, nan));
+}
+
 // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers (each
 // exact in float32), and sums no more than the result holds, so nothing overflows on the way.
-void hadamard_block(const qutlass_rotation& rotation, const float* x, float* y) {
+[[gnu::always_inline]] inline void hadamard_block(const qutlass_rotation& rotation, const float* __restrict x,
+                                                  float* __restrict y) {
   const float entry = hadamard_entry(rotation.size);
-  for (int32_t i = 0; i < rotation.size; ++i)
-    y[i] = round_to_bf16(x[i]) * (entry * hadamard_sign(rotation, i));
-  sylvester(y, rotation.size);
+  const auto* signs = static_cast<const int8_t*>(rotation.data);
+  for (int32_t i = 0; i < rotation.size; ++i) y[i] = bf16_in_loop(x[i]) * entry;
+  if (signs) {
+    for (int32_t i = 0; i < rotation.size; ++i) y[i] = signs[i] < 0 ? -y[i] : y[i];
+  }
+  if (rotation.size < kLanes) return sylvester(y, rotation.size);
+  for (int32_t i = 0; i < rotation.size; i += kLanes) {
+    Lanes lanes{};
+    __builtin_memcpy(&lanes, y + i, sizeof lanes);
+    add_lanes<1>(lanes);
+    add_lanes<2>(lanes);
+    add_lanes<4>(lanes);
+    add_lanes<8>(lanes);
+    __builtin_memcpy(y + i, &lanes, sizeof lanes);
+  }
+  sylvester(y, rotation.size, kLanes);
 }
 
 void inverse_hadamard_block(const qutlass_rotation& rotation, double gain, const double* y, double* x) {
@@ -49,7 +92,8 @@ void inverse_hadamard_block(const qutlass_rotation& rotation, double gain, const
   for (int32_t i = 0; i < rotation.size; ++i) x[i] *= factor * hadamard_sign(rotation, i);
 }
 
-void matrix_block(const qutlass_rotation& rotation, const float* x, float* y) {
+[[gnu::always_inline]] inline void matrix_block(const qutlass_rotation& rotation, const float* __restrict x,
+                                                float* __restrict y) {
   const int64_t size = rotation.size;
   const auto* matrix = static_cast<const uint16_t*>(rotation.data);
   std::fill_n(y, size, 0.0f);
@@ -101,8 +145,15 @@ void rotate_row(const qutlass_rotation& rotation, const float* x, float* y, int6
     std::copy_n(x, k, y);
     return;
   }
-  const auto block = rotation.kind == QUTLASS_ROTATION_HADAMARD ? hadamard_block : matrix_block;
-  for (int64_t i = 0; i < k; i += rotation.size) block(rotation, x + i, y + i);
+  vectorized([=, rotation = rotation] {
+    for (int64_t i = 0; i < k; i += rotation.size) {
+      if (rotation.kind == QUTLASS_ROTATION_HADAMARD) {
+        hadamard_block(rotation, x + i, y + i);
+      } else {
+        matrix_block(rotation, x + i, y + i);
+      }
+    }
+  });
 }
 
 double rotation_gain(const qutlass_rotation& rotation) {

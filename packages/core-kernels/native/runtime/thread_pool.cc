@@ -1,6 +1,7 @@
 #include "thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 
 namespace qutlass {
@@ -16,15 +17,28 @@ struct ThreadPool::Region {
 
 namespace {
 
-// After a region a worker looks for the next one this many times before it sleeps: about 20 us, less than a
-// wake-up costs, so that the short kernels of a decode step do not pay for one each. An idle pool does not
-// spin.
-constexpr int kSpins = 500;
+// After a region a worker looks for the next one for so long before it sleeps. A wake-up costs about as much,
+// and would be more than the short kernels of a decode step take, whose regions are tens of microseconds
+// apart. An idle pool does not spin.
+constexpr std::chrono::microseconds kSpinTime{100};
 
 inline void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
+}
+
+// Until the counter is no longer `seen`, or the time is over.
+void spin(const std::atomic<uint64_t>& counter, uint64_t seen) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kLooksPerClock = 16;
+  const auto end = Clock::now() + kSpinTime;
+  do {
+    for (int look = 0; look < kLooksPerClock; ++look) {
+      if (counter.load(std::memory_order_acquire) != seen) return;
+      pause();
+    }
+  } while (Clock::now() < end);
 }
 
 }  // namespace
@@ -59,7 +73,7 @@ void ThreadPool::run_pieces(Region& region) {
 void ThreadPool::work() {
   uint64_t seen = 0;
   for (;;) {
-    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause();
+    spin(generation_, seen);
     Region* region = nullptr;
     {
       std::unique_lock lock(mutex_);

@@ -1,23 +1,15 @@
 #include "cpu/tiles/activations.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "numerics/quantized.h"
 #include "reference/dense_rows.h"
+#include "reference/matmul_problem.h"
 
 namespace qutlass {
 namespace {
-
-int columns_of_block(const TileFormat& format, Rounding rounding) {
-  return rounding == Rounding::kInt8 ? quantized_block(format) : format.group;
-}
-
-int64_t bytes_of_row(const TileFormat& format, int64_t cols, Rounding rounding) {
-  const int block = columns_of_block(format, rounding);
-  const int bytes = rounding == Rounding::kInt8 ? block + 4 * (1 + block / format.group) : 4 * block;
-  return ceil_div(cols, block) * bytes;
-}
 
 // Panels of the widest kind, then of 4, 2 and 1 rows.
 std::vector<Panel> split_rows(int64_t rows, int widest) {
@@ -30,69 +22,148 @@ std::vector<Panel> split_rows(int64_t rows, int widest) {
   return panels;
 }
 
+// Codes of e2m1 are multiplied as integers, twice their values.
+constexpr double code_unit(int32_t element) { return element == QUTLASS_E2M1 ? 0.5 : 1.0; }
+
+// The integers of the two codes of every byte, the first one in the low bits.
+using PairTable = std::array<uint16_t, 256>;
+constexpr PairTable pair_table(int32_t element) {
+  PairTable table{};
+  const auto integer = [element](uint32_t code) {
+    const auto value = static_cast<int32_t>(decode_element(element, static_cast<uint8_t>(code)) /
+                                            static_cast<float>(code_unit(element)));
+    return static_cast<uint32_t>(value) & 0xFFu;
+  };
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    table[byte] = static_cast<uint16_t>(integer(byte & 15) | integer(byte >> 4) << 8);
+  }
+  return table;
+}
+constexpr PairTable kE2M1Pairs = pair_table(QUTLASS_E2M1), kInt4Pairs = pair_table(QUTLASS_INT4);
+
+int64_t find_block(const qutlass_operand& a, const TileFormat& format, Packing packing) {
+  switch (packing) {
+    case Packing::kFloats: return format.group;
+    // Fewer than 32 dense values are not worth a scale.
+    case Packing::kBlocks: return a.is_quantized ? format.group : std::max(format.group, 32);
+    default: {
+      const int64_t padded = ceil_div(operand_cols(a), kTileCols) * kTileCols;
+      return format.scale == TileScale::kNone ? std::min<int64_t>(padded, kIntegerCols) : format.group;
+    }
+  }
+}
+
+int64_t bytes_of_block(Packing packing, int64_t block, int64_t corrected) {
+  if (packing == Packing::kFloats) return block * 4;
+  return block + 4 * (block / corrected) + (packing == Packing::kBlocks ? 4 : 0);
+}
+
 }  // namespace
 
-Activations::Activations(Context& context, const qutlass_tensor& a, const TileFormat& format,
-                         const TileKernels& kernels, Rounding rounding)
+// Of one thread.
+struct Activations::Buffers {
+  Scratch row;    // float32, where A has another type
+  Scratch codes;  // of a block
+
+  Buffers(MemoryPool& memory, const Activations& a)
+      : row(memory, a.a_.is_quantized || a.a_.dense.dtype == QUTLASS_F32
+                        ? 0
+                        : static_cast<size_t>(a.cols_) * sizeof(float)),
+        codes(memory, a.packing_ == Packing::kFloats ? 0 : static_cast<size_t>(a.block_)) {}
+};
+
+Activations::Activations(Context& context, const qutlass_operand& a, const TileFormat& format,
+                         const TileKernels& kernels, Packing packing)
     : a_(a),
       format_(format),
       kernels_(kernels),
-      cols_(a.shape[1]),
-      block_(columns_of_block(format, rounding)),
-      row_bytes_(bytes_of_row(format, cols_, rounding)),
-      panels_(split_rows(a.shape[0], kernels.rows)),
-      packed_(context.memory, static_cast<size_t>(a.shape[0] * row_bytes_)) {
+      packing_(packing),
+      cols_(operand_cols(a)),
+      block_(find_block(a, format, packing)),
+      corrected_(packing == Packing::kIntegers ? block_ : format.group),
+      block_bytes_(bytes_of_block(packing, block_, corrected_)),
+      row_bytes_(ceil_div(cols_, block_) * block_bytes_),
+      panels_(split_rows(operand_rows(a), kernels.rows)),
+      row_scales_(packing == Packing::kIntegers ? static_cast<size_t>(operand_rows(a)) : 0),
+      packed_(context.memory, static_cast<size_t>(operand_rows(a) * row_bytes_)) {
   const auto count = static_cast<int64_t>(panels_.size());
   context.threads.parallel_for(count, rows_per_piece(kernels.rows * cols_), [&](int64_t begin, int64_t end) {
+    const Buffers buffers(context.memory, *this);
     for (int64_t i = begin; i < end; ++i) {
       const Panel& panel = panels_[static_cast<size_t>(i)];
-      if (rounding == Rounding::kInt8) {
-        pack_int8(panel);
+      if (packing == Packing::kFloats) {
+        pack_floats(panel, buffers);
       } else {
-        pack_f32(panel);
+        pack_codes(panel, buffers);
       }
     }
   });
 }
 
-void Activations::pack_f32(const Panel& panel) const {
-  float buffer[kTileCols];
+double Activations::unit() const {
+  if (packing_ == Packing::kFloats) return 1;
+  return multiplied_unit(format_) * (a_.is_quantized ? code_unit(a_.quantized.format.element) : 1);
+}
+
+void Activations::pack_floats(const Panel& panel, const Buffers& buffers) const {
   for (int m = 0; m < panel.rows; ++m) {
+    const float* x = load_row(a_.dense, (panel.row + m) * cols_, cols_, buffers.row.as<float>());
     float* out = packed_.as<float>() + panel.row * row_bytes_ / 4 + m;
+    const int64_t padded = ceil_div(cols_, block_) * block_;
+    for (int64_t i = 0; i < padded; ++i, out += panel.rows) *out = i < cols_ ? x[i] : 0.0f;
+  }
+}
+
+void Activations::pack_codes(const Panel& panel, const Buffers& buffers) {
+  const int rows = panel.rows;
+  const int64_t corrections = block_ / corrected_;
+  auto* const codes = buffers.codes.as<int8_t>();
+  for (int m = 0; m < rows; ++m) {
+    const int64_t row = panel.row + m;
+    const float* x =
+        a_.is_quantized ? nullptr : load_row(a_.dense, row * cols_, cols_, buffers.row.as<float>());
+    float scale = 1;
+    if (packing_ == Packing::kIntegers) {
+      scale = x ? kernels_.int8_scale(x, cols_) : load_scale_of(row, 0);
+      row_scales_[static_cast<size_t>(row)] = static_cast<double>(scale);
+    }
+    uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_;
     for (int64_t begin = 0; begin < cols_; begin += block_) {
-      const int64_t count = std::min<int64_t>(block_, cols_ - begin);
-      const float* x = load_row(a_, (panel.row + m) * cols_ + begin, count, buffer);
-      for (int64_t i = 0; i < block_; ++i, out += panel.rows) *out = i < count ? x[i] : 0.0f;
+      const int64_t count = std::min(block_, cols_ - begin);
+      if (packing_ == Packing::kBlocks) {
+        scale = x ? kernels_.int8_scale(x + begin, count) : load_scale_of(row, begin);
+        std::memcpy(out + 4 * m, &scale, sizeof scale);
+        out += 4 * rows;
+      }
+      if (x) {
+        kernels_.round(x + begin, count, scale, codes);
+      } else {
+        load_codes(row, begin, count, codes);
+      }
+      std::memset(codes + count, 0, static_cast<size_t>(block_ - count));
+      int32_t sums[kTileCols / 16];
+      kernels_.correct(codes, block_, corrected_, multiplied_excess(format_), sums);
+      for (int64_t i = 0; i < corrections; ++i, out += 4 * rows) std::memcpy(out + 4 * m, sums + i, 4);
+      for (int64_t i = 0; i < block_; i += 4, out += 4 * rows) std::memcpy(out + 4 * m, codes + i, 4);
     }
   }
 }
 
-void Activations::pack_int8(const Panel& panel) const {
-  const int rows = panel.rows, groups = block_ / format_.group;
-  const int64_t block_bytes = int64_t{rows} * (block_ + 4 * (1 + groups));
-  for (int m = 0; m < rows; ++m) {
-    uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_;
-    for (int64_t begin = 0; begin < cols_; begin += block_, out += block_bytes) {
-      float buffer[kTileCols];
-      const int64_t count = std::min<int64_t>(block_, cols_ - begin);
-      const float* x = load_row(a_, (panel.row + m) * cols_ + begin, count, buffer);
-      if (count < block_) {
-        if (x != buffer) std::memcpy(buffer, x, static_cast<size_t>(count) * sizeof(float));
-        std::fill(buffer + count, buffer + block_, 0.0f);
-        x = buffer;
-      }
-      int8_t codes[kTileCols];
-      int32_t corrections[kTileCols / 16];
-      auto* parameters = reinterpret_cast<float*>(out);
-      kernels_.quantize(x, block_, format_.group, multiplied_excess(format_), codes, parameters + m,
-                        corrections);
-      for (int g = 0; g < groups; ++g) {
-        std::memcpy(parameters + (1 + g) * rows + m, corrections + g, sizeof corrections[g]);
-      }
-      uint8_t* words = out + 4 * rows * (1 + groups) + 4 * m;
-      for (int i = 0; i < block_; i += 4, words += 4 * rows) std::memcpy(words, codes + i, 4);
-    }
+void Activations::load_codes(int64_t row, int64_t begin, int64_t count, int8_t* out) const {
+  const qutlass_quantized& q = a_.quantized;
+  const auto* codes = static_cast<const uint8_t*>(q.codes);
+  const int64_t first = row * cols_ + begin;
+  if (q.format.element == QUTLASS_INT8) {
+    std::memcpy(out, codes + first, static_cast<size_t>(count));
+    return;
   }
+  const PairTable& pairs = q.format.element == QUTLASS_E2M1 ? kE2M1Pairs : kInt4Pairs;
+  for (int64_t i = 0; i < count; i += 2) std::memcpy(out + i, &pairs[codes[(first + i) / 2]], 2);
+}
+
+float Activations::load_scale_of(int64_t row, int64_t column) const {
+  const qutlass_quantized& q = a_.quantized;
+  return load_scale(q, scale_offset(q, row / group_rows(q), column / group_cols(q)));
 }
 
 }  // namespace qutlass

@@ -1,4 +1,4 @@
-// A dense A, packed in panels for products with tiles.
+// The rows of A, packed in panels for products with tiles.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,6 @@
 
 namespace qutlass {
 
-enum class Rounding { kNone, kInt8 };
-
 // Rows of A that are multiplied together.
 struct Panel {
   int64_t row;
@@ -20,24 +18,43 @@ struct Panel {
 
 class Activations {
  public:
-  Activations(Context& context, const qutlass_tensor& a, const TileFormat& format, const TileKernels& kernels,
-              Rounding rounding);
+  // format: of the tiles. A dense A is rounded to int8 for all packings but kFloats.
+  Activations(Context& context, const qutlass_operand& a, const TileFormat& format,
+              const TileKernels& kernels, Packing packing);
 
   const std::vector<Panel>& panels() const { return panels_; }
   int64_t row_bytes() const { return row_bytes_; }
   const uint8_t* panel(const Panel& panel) const { return packed_.as<uint8_t>() + panel.row * row_bytes_; }
+  TileMultiply find_multiply(const Panel& panel) const {
+    return kernels_.find(format_, packing_, static_cast<int>(block_), panel.rows);
+  }
+  // The scale of a row, where it has just one; else 1.
+  double factor(int64_t row) const {
+    return row_scales_.empty() ? 1.0 : row_scales_[static_cast<size_t>(row)];
+  }
+  // What one in packed values of A times one in what they are multiplied with is worth under their scales.
+  double unit() const;
 
  private:
-  void pack_f32(const Panel& panel) const;
-  void pack_int8(const Panel& panel) const;
+  struct Buffers;
 
-  const qutlass_tensor& a_;
+  void pack_floats(const Panel& panel, const Buffers& buffers) const;
+  void pack_codes(const Panel& panel, const Buffers& buffers);
+  // Columns [begin, begin + count) of a row of codes as integers.
+  void load_codes(int64_t row, int64_t begin, int64_t count, int8_t* out) const;
+  float load_scale_of(int64_t row, int64_t column) const;
+
+  const qutlass_operand& a_;
   const TileFormat& format_;
   const TileKernels& kernels_;
+  Packing packing_;
   int64_t cols_;
-  int block_;          // columns that are packed at a time, zeros after the last of the row
-  int64_t row_bytes_;  // of a packed row
+  int64_t block_;        // columns that are packed at a time, zeros after the last of the row
+  int64_t corrected_;    // columns that share a correction
+  int64_t block_bytes_;  // of one row
+  int64_t row_bytes_;    // of a packed row
   std::vector<Panel> panels_;
+  std::vector<double> row_scales_;
   Scratch packed_;
 };
 

@@ -8,31 +8,42 @@
 
 namespace qutlass {
 
-// Adds to sums[row][16] the products of a panel of rows of A, packed for the multiplication, with the tiles
-// of 16 rows of B along `cols` columns, their factors left out.
+// How rows of A lie in a panel, whose parts repeat along K.
+enum class Packing {
+  // Blocks of one group of B, float32 [column][row].
+  kFloats,
+  // Blocks of at least one group of B: float32 scales [row]; for each group the correction [row], an int32
+  // that stands for the excess or the zero points of B's codes; then int8 codes [column / 4][row][4].
+  kBlocks,
+  // The same with one scale for the row, which is not in the panel. If B has one for its rows too, a block is
+  // as long as sums of 32 bits allow, and counts as a single group.
+  kIntegers,
+};
+
+// Columns whose products fit sums of 32 bits, with what is to be subtracted: 255 * 128 * 2^15 is below
+// 2^30.1.
+inline constexpr int kIntegerCols = 1 << 15;
+
+// Adds to sums[row][16] the products of a panel of rows of A with the tiles of 16 rows of B along `cols`
+// columns, their factors left out.
 using TileMultiply = void (*)(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t cols,
                               double* sums);
 
 struct TileKernels {
   // The widest panel of A; the others have 4, 2 and 1 rows.
   int rows;
-  // Panels of int8 in blocks of quantized_block(format) columns: float32 scales [row]; for each group of B
-  // the correction [row], an int32, that stands for the excess or the zero points of its codes; then codes
-  // [column / 4][row][4]. Null: not for this format.
-  TileMultiply (*find_int8)(const TileFormat& format, int rows);
-  // Panels of float32, [column][row], zeros up to a whole group. Null: not for this format.
-  TileMultiply (*find_f32)(const TileFormat& format, int rows);
-  // Rounds `cols` values to int8 with the scale amax / 127, which is NaN where a value is not finite.
-  // corrections: -excess times the sum of each group.
-  void (*quantize)(const float* x, int cols, int group, int excess, int8_t* codes, float* scale,
-                   int32_t* corrections);
+  // Panels in blocks of so many columns. Null: not for this format.
+  TileMultiply (*find)(const TileFormat& format, Packing packing, int block, int rows);
+  // The scale of `cols` values that are rounded to int8, amax / 127; NaN where one is not finite.
+  float (*int8_scale)(const float* x, int64_t cols);
+  // Codes under this scale; zeros if it is NaN.
+  void (*round)(const float* x, int64_t cols, float scale, int8_t* codes);
+  // -excess times the sum of each group of `group` codes.
+  void (*correct)(const int8_t* codes, int64_t cols, int64_t group, int excess, int32_t* corrections);
   // out = factor * factors * sums + bias for the first `count` of 16 columns; bias may be null.
   void (*finish)(const double* sums, const float* factors, double factor, const float* bias, int count,
                  float* out);
 };
-
-// Columns of A that share a scale: those of a group of B, at least 32.
-constexpr int quantized_block(const TileFormat& format) { return format.group < 32 ? 32 : format.group; }
 
 // What a code that int8 panels are multiplied with exceeds its value by, and is a multiple of: e2m1 becomes
 // an integer when doubled, and unsigned when 12 is added.

@@ -27,12 +27,13 @@ constexpr int64_t kLeastBytes = 64 << 10;
 class TileProduct {
  public:
   TileProduct(Context& context, const qutlass_matmul_problem& problem, const TileFormat& format,
-              const TileKernels& kernels, double unit)
+              const TileKernels& kernels, const Activations& a)
       : problem_(problem),
         format_(format),
         kernels_(kernels),
+        a_(a),
         tile_row_bytes_(tile_row_bytes(format, operand_cols(problem.b))),
-        factor_(unit * epilogue_factor(problem)),
+        factor_(a.unit() * epilogue_factor(problem)),
         bias_buffer_(context.memory, problem.bias.data && problem.bias.dtype != QUTLASS_F32
                                          ? static_cast<size_t>(problem.bias.shape[0]) * sizeof(float)
                                          : 0) {
@@ -41,11 +42,12 @@ class TileProduct {
     }
   }
 
-  void run(TileMultiply multiply, const Panel& panel, const uint8_t* a, int64_t column_block) const {
-    alignas(64) double sums[kMaxRows * kTileRows] = {};
+  void run(const Panel& panel, int64_t column_block) const {
+    alignas(64) double sums[kMaxRows * kTileRows];
+    std::fill_n(sums, panel.rows * kTileRows, 0.0);
     const uint8_t* b =
         static_cast<const uint8_t*>(problem_.b.quantized.tiles) + column_block * tile_row_bytes_;
-    multiply(format_, a, b, operand_cols(problem_.b), sums);
+    a_.find_multiply(panel)(format_, a_.panel(panel), b + kFactorBytes, operand_cols(problem_.b), sums);
     const qutlass_tensor& out = problem_.out;
     const int64_t n = out.shape[1], column = column_block * kTileRows;
     const int count = static_cast<int>(std::min<int64_t>(kTileRows, n - column));
@@ -53,8 +55,8 @@ class TileProduct {
       const int64_t offset = (panel.row + m) * n + column;
       float rounded[kTileRows];
       float* target = out.dtype == QUTLASS_F32 ? static_cast<float*>(out.data) + offset : rounded;
-      kernels_.finish(sums + m * kTileRows, reinterpret_cast<const float*>(b), factor_,
-                      bias_ ? bias_ + column : nullptr, count, target);
+      kernels_.finish(sums + m * kTileRows, reinterpret_cast<const float*>(b),
+                      factor_ * a_.factor(panel.row + m), bias_ ? bias_ + column : nullptr, count, target);
       if (target == rounded) store_row(rounded, out, offset, count);
     }
   }
@@ -65,6 +67,7 @@ class TileProduct {
   const qutlass_matmul_problem& problem_;
   const TileFormat& format_;
   const TileKernels& kernels_;
+  const Activations& a_;
   int64_t tile_row_bytes_;
   double factor_;
   Scratch bias_buffer_;
@@ -72,12 +75,9 @@ class TileProduct {
 };
 
 void multiply(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels,
-              Rounding rounding) {
-  const TileFormat format = tile_format(problem.b.quantized);
-  const Activations a(context, problem.a.dense, format, kernels, rounding);
-  const bool int8 = rounding == Rounding::kInt8;
-  const TileProduct product(context, problem, format, kernels, int8 ? multiplied_unit(format) : 1.0);
-  const auto find = int8 ? kernels.find_int8 : kernels.find_f32;
+              const TileFormat& format, Packing packing) {
+  const Activations a(context, problem.a, format, kernels, packing);
+  const TileProduct product(context, problem, format, kernels, a);
   const auto panels = static_cast<int64_t>(a.panels().size());
 
   const int64_t per_row_block =
@@ -96,40 +96,69 @@ void multiply(Context& context, const qutlass_matmul_problem& problem, const Til
       const int64_t column = i % pieces * per_piece, stop = std::min(column + per_piece, column_blocks);
       for (int64_t block = column; block < stop; ++block) {
         for (int64_t p = first; p < last; ++p) {
-          const Panel& panel = a.panels()[static_cast<size_t>(p)];
-          product.run(find(format, panel.rows), panel, a.panel(panel), block);
+          product.run(a.panels()[static_cast<size_t>(p)], block);
         }
       }
     }
   });
 }
 
-}  // namespace
-
-void require_tiles(const qutlass_matmul_problem& problem) {
-  if (problem.a.is_quantized)
-    fail(QUTLASS_E_UNSUPPORTED, "a: expected a dense matrix, this kernel multiplies no codes of A");
+void require_tiles_of_b(const qutlass_matmul_problem& problem) {
   if (!problem.b.is_quantized || !problem.b.quantized.tiles) {
     fail(QUTLASS_E_UNSUPPORTED, "b: expected a prepared weight, this kernel reads its tiles");
   }
 }
 
+}  // namespace
+
+void require_tiles(const qutlass_matmul_problem& problem) {
+  require_tiles_of_b(problem);
+  if (problem.a.is_quantized) {
+    fail(QUTLASS_E_UNSUPPORTED, "a: expected a dense matrix, this kernel multiplies no codes of A");
+  }
+}
+
 void require_int8_tiles(const qutlass_matmul_problem& problem) {
-  require_tiles(problem);
+  require_tiles_of_b(problem);
+  const qutlass_format& b = problem.b.quantized.format;
+  if (problem.a.is_quantized) {
+    const qutlass_format& a = problem.a.quantized.format;
+    if (a.element != QUTLASS_E2M1 || b.element != QUTLASS_E2M1) {
+      fail(QUTLASS_E_UNSUPPORTED, "a and b: expected mxfp4 or nvfp4 where both are quantized");
+    }
+    return;
+  }
   if (problem.accuracy != QUTLASS_ACCURACY_INT8) {
     fail(QUTLASS_E_UNSUPPORTED, "a: this kernel rounds it to int8, which has to be allowed");
   }
-  if (problem.b.quantized.format.element == QUTLASS_NF4) {
+  if (b.element == QUTLASS_NF4) {
     fail(QUTLASS_E_UNSUPPORTED, "b: expected integers or e2m1, the values of nf4 have no common unit");
   }
 }
 
+void require_integer_tiles(const qutlass_matmul_problem& problem) {
+  require_tiles_of_b(problem);
+  if (!is_integer_pair(problem)) {
+    fail(QUTLASS_E_UNSUPPORTED, "a and b: this kernel multiplies int8 and int4 matrices");
+  }
+  const qutlass_format& a = problem.a.quantized.format;
+  if (a.group_cols != 0 || a.zero_point) {
+    fail(QUTLASS_E_UNSUPPORTED, "a: expected a scale for whole rows, and no zero points");
+  }
+}
+
 void matmul_tiles_f32(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels) {
-  multiply(context, problem, kernels, Rounding::kNone);
+  multiply(context, problem, kernels, tile_format(problem.b.quantized), Packing::kFloats);
 }
 
 void matmul_tiles_int8(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels) {
-  multiply(context, problem, kernels, Rounding::kInt8);
+  const TileFormat format = tile_format(problem.b.quantized);
+  const bool of_rows = format.scale == TileScale::kNone;
+  multiply(context, problem, kernels, format, of_rows ? Packing::kIntegers : Packing::kBlocks);
+}
+
+void matmul_tiles_i32(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels) {
+  multiply(context, problem, kernels, tile_format(problem.b.quantized), Packing::kIntegers);
 }
 
 }  // namespace qutlass

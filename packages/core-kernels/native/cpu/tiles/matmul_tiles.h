@@ -1,4 +1,4 @@
-// Products of a dense A with a B that has tiles.
+// Products with a B that has tiles.
 #pragma once
 
 #include "cpu/tiles/kernels.h"
@@ -7,13 +7,18 @@
 
 namespace qutlass {
 
-// Throws QUTLASS_E_UNSUPPORTED unless A is dense and B has tiles.
+// These throw QUTLASS_E_UNSUPPORTED unless B has tiles, and A is
+// - dense;
 void require_tiles(const qutlass_matmul_problem& problem);
-// Throws QUTLASS_E_UNSUPPORTED besides unless the problem allows int8 for A and the tiles have codes for it.
+// - dense, may be rounded to int8, and B has codes for that; or both are mxfp4 or nvfp4;
 void require_int8_tiles(const qutlass_matmul_problem& problem);
+// - int8 or int4 with a scale for whole rows, beside a B of int8 or int4.
+void require_integer_tiles(const qutlass_matmul_problem& problem);
 
 void matmul_tiles_f32(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels);
-// A is rounded to int8 in groups along K.
+// A dense A is rounded to int8 in groups along K, or by rows if B has one scale for each of its rows.
 void matmul_tiles_int8(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels);
+// With exact sums.
+void matmul_tiles_i32(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels);
 
 }  // namespace qutlass

@@ -9,44 +9,46 @@
 namespace qutlass {
 namespace {
 
-inline void quantize(const float* x, int cols, int group, int excess, int8_t* codes, float* scale,
-                     int32_t* corrections) {
+inline float int8_scale(const float* x, int64_t cols) {
   // As integers, so that NaN is the largest.
   int32_t largest = 0;
-  for (int i = 0; i < cols; ++i) {
+  for (int64_t i = 0; i < cols; ++i) {
     int32_t bits;
     __builtin_memcpy(&bits, x + i, sizeof bits);
     bits &= 0x7FFFFFFF;
     largest = bits > largest ? bits : largest;
   }
-  const bool finite = largest < 0x7F800000;
+  if (largest >= 0x7F800000) return __builtin_nanf("");
   float amax;
   __builtin_memcpy(&amax, &largest, sizeof amax);
   // The reciprocal of a smaller scale would not be finite.
   constexpr float kLeast = 0x1p-126f;
-  const float step = amax / 127 < kLeast ? kLeast : amax / 127;
-  *scale = finite ? step : __builtin_nanf("");
-  if (!finite) {
+  return amax / 127 < kLeast ? kLeast : amax / 127;
+}
+
+inline void round(const float* x, int64_t cols, float scale, int8_t* codes) {
+  if (scale != scale) {
     __builtin_memset(codes, 0, static_cast<size_t>(cols));
-    __builtin_memset(corrections, 0, static_cast<size_t>(cols / group) * sizeof *corrections);
     return;
   }
-  const float reciprocal = 1 / step;
-  for (int g = 0; g < cols / group; ++g) {
+  const float reciprocal = 1 / scale;
+  for (int64_t i = 0; i < cols; ++i) {
+    // Adding 1.5 * 2^23 rounds, and leaves the integer in the low bits. The largest is a little more than 127
+    // at most.
+    constexpr float kRounder = 12582912.0f;
+    constexpr int32_t kRounderBits = 0x4B400000;
+    const float sum = x[i] * reciprocal + kRounder;
+    int32_t code;
+    __builtin_memcpy(&code, &sum, sizeof code);
+    codes[i] = static_cast<int8_t>(code - kRounderBits);
+  }
+}
+
+inline void correct(const int8_t* codes, int64_t cols, int64_t group, int excess, int32_t* corrections) {
+  for (int64_t begin = 0; begin < cols; begin += group) {
     int32_t sum = 0;
-    for (int i = g * group; i < (g + 1) * group; ++i) {
-      // Adding 1.5 * 2^23 rounds, and leaves the integer in the low bits. The largest is a little more than
-      // 127 at most.
-      constexpr float kRounder = 12582912.0f;
-      constexpr int32_t kRounderBits = 0x4B400000;
-      const float sum_with_rounder = x[i] * reciprocal + kRounder;
-      int32_t code;
-      __builtin_memcpy(&code, &sum_with_rounder, sizeof code);
-      code -= kRounderBits;
-      codes[i] = static_cast<int8_t>(code);
-      sum += code;
-    }
-    corrections[g] = -excess * sum;
+    for (int64_t i = begin; i < begin + group; ++i) sum += codes[i];
+    *corrections++ = -excess * sum;
   }
 }
 

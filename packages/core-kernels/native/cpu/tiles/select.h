@@ -7,13 +7,33 @@ namespace qutlass {
 namespace {
 
 // Scales in wide types are told apart at run time: kF32 stands for all of them.
-template <typename V, TileCode kCode, TileScale kScale, int kGroup>
-TileMultiply int8_of_rows(int rows) {
+template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kBlock = kGroup>
+TileMultiply blocks_of_rows(int rows) {
   switch (rows) {
-    case 1: return multiply_int8<V, kCode, kScale, kGroup, 1>;
-    case 2: return multiply_int8<V, kCode, kScale, kGroup, 2>;
-    case 4: return multiply_int8<V, kCode, kScale, kGroup, 4>;
-    default: return multiply_int8<V, kCode, kScale, kGroup, V::kRows>;
+    case 1: return multiply_blocks<V, kCode, kScale, kGroup, kBlock, 1>;
+    case 2: return multiply_blocks<V, kCode, kScale, kGroup, kBlock, 2>;
+    case 4: return multiply_blocks<V, kCode, kScale, kGroup, kBlock, 4>;
+    default: return multiply_blocks<V, kCode, kScale, kGroup, kBlock, V::kRows>;
+  }
+}
+
+template <typename V, int kGroup>
+TileMultiply int4_integers_of_rows(int rows) {
+  switch (rows) {
+    case 1: return multiply_integers<V, TileCode::kInt4, TileScale::kF32, kGroup, 1>;
+    case 2: return multiply_integers<V, TileCode::kInt4, TileScale::kF32, kGroup, 2>;
+    case 4: return multiply_integers<V, TileCode::kInt4, TileScale::kF32, kGroup, 4>;
+    default: return multiply_integers<V, TileCode::kInt4, TileScale::kF32, kGroup, V::kRows>;
+  }
+}
+
+template <typename V, TileCode kCode>
+TileMultiply integers_of_rows(int rows) {
+  switch (rows) {
+    case 1: return multiply_integers_of_rows<V, kCode, 1>;
+    case 2: return multiply_integers_of_rows<V, kCode, 2>;
+    case 4: return multiply_integers_of_rows<V, kCode, 4>;
+    default: return multiply_integers_of_rows<V, kCode, V::kRows>;
   }
 }
 
@@ -28,21 +48,31 @@ TileMultiply f32_of_rows(int rows) {
 }
 
 template <typename V>
-TileMultiply find_int8(const TileFormat& format, int rows) {
-  const bool is_row = format.scale == TileScale::kNone;
-  switch (format.code) {
-    case TileCode::kE2M1:
-      return format.scale == TileScale::kE8M0 ? int8_of_rows<V, TileCode::kE2M1, TileScale::kE8M0, 32>(rows)
-                                              : int8_of_rows<V, TileCode::kE2M1, TileScale::kE4M3, 16>(rows);
-    case TileCode::kInt8: return int8_of_rows<V, TileCode::kInt8, TileScale::kNone, kTileCols>(rows);
-    case TileCode::kInt4:
-      if (is_row) return int8_of_rows<V, TileCode::kInt4, TileScale::kNone, kTileCols>(rows);
-      switch (format.group) {
-        case 32: return int8_of_rows<V, TileCode::kInt4, TileScale::kF32, 32>(rows);
-        case 64: return int8_of_rows<V, TileCode::kInt4, TileScale::kF32, 64>(rows);
-        default: return int8_of_rows<V, TileCode::kInt4, TileScale::kF32, 128>(rows);
-      }
-    default: return nullptr;  // the values of nf4 are no multiples of a common unit
+TileMultiply find_blocks(const TileFormat& format, int block, int rows) {
+  if (format.code == TileCode::kE2M1) {
+    if (format.scale == TileScale::kE8M0) {
+      return blocks_of_rows<V, TileCode::kE2M1, TileScale::kE8M0, 32>(rows);
+    }
+    return block == 16 ? blocks_of_rows<V, TileCode::kE2M1, TileScale::kE4M3, 16>(rows)
+                       : blocks_of_rows<V, TileCode::kE2M1, TileScale::kE4M3, 16, 32>(rows);
+  }
+  if (format.code != TileCode::kInt4) return nullptr;
+  switch (format.group) {
+    case 32: return blocks_of_rows<V, TileCode::kInt4, TileScale::kF32, 32>(rows);
+    case 64: return blocks_of_rows<V, TileCode::kInt4, TileScale::kF32, 64>(rows);
+    default: return blocks_of_rows<V, TileCode::kInt4, TileScale::kF32, 128>(rows);
+  }
+}
+
+template <typename V>
+TileMultiply find_integers(const TileFormat& format, int rows) {
+  if (format.code == TileCode::kInt8) return integers_of_rows<V, TileCode::kInt8>(rows);
+  if (format.code != TileCode::kInt4) return nullptr;
+  if (format.scale == TileScale::kNone) return integers_of_rows<V, TileCode::kInt4>(rows);
+  switch (format.group) {
+    case 32: return int4_integers_of_rows<V, 32>(rows);
+    case 64: return int4_integers_of_rows<V, 64>(rows);
+    default: return int4_integers_of_rows<V, 128>(rows);
   }
 }
 
@@ -76,6 +106,15 @@ TileMultiply find_f32(const TileFormat& format, int rows) {
     default:
       return format.zero_points ? f32_of_rows<V, TileCode::kInt8, TileScale::kNone, kTileCols, true>(rows)
                                 : f32_of_rows<V, TileCode::kInt8, TileScale::kNone, kTileCols>(rows);
+  }
+}
+
+template <typename V>
+TileMultiply find(const TileFormat& format, Packing packing, int block, int rows) {
+  switch (packing) {
+    case Packing::kFloats: return find_f32<V>(format, rows);
+    case Packing::kBlocks: return find_blocks<V>(format, block, rows);
+    default: return find_integers<V>(format, rows);
   }
 }
 

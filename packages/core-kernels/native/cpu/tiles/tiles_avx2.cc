@@ -17,12 +17,25 @@ struct Avx2 {
   static constexpr int kRows = 4;
 
   static Floats zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static Ints zero_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Ints load(const uint8_t* from) { return {load32(from), load32(from + 32)}; }
   static void add_to(double* sums, Floats x) {
     add_to(sums, _mm256_castps256_ps128(x.low));
     add_to(sums + 4, _mm256_extractf128_ps(x.low, 1));
     add_to(sums + 8, _mm256_castps256_ps128(x.high));
     add_to(sums + 12, _mm256_extractf128_ps(x.high, 1));
+  }
+  static void add_to(double* sums, Ints x) {
+    add_to(sums, _mm256_castsi256_si128(x.low));
+    add_to(sums + 4, _mm256_extracti128_si256(x.low, 1));
+    add_to(sums + 8, _mm256_castsi256_si128(x.high));
+    add_to(sums + 12, _mm256_extracti128_si256(x.high, 1));
+  }
+  static void add_to(double* sums, Ints x, Floats scale) {
+    add_to(sums, _mm256_castsi256_si128(x.low), _mm256_castps256_ps128(scale.low));
+    add_to(sums + 4, _mm256_extracti128_si256(x.low, 1), _mm256_extractf128_ps(scale.low, 1));
+    add_to(sums + 8, _mm256_castsi256_si128(x.high), _mm256_castps256_ps128(scale.high));
+    add_to(sums + 12, _mm256_extracti128_si256(x.high, 1), _mm256_extractf128_ps(scale.high, 1));
   }
   static Floats broadcast(const float* x) { return {_mm256_broadcast_ss(x), _mm256_broadcast_ss(x)}; }
   static Ints broadcast(const int32_t* x) { return {_mm256_set1_epi32(*x), _mm256_set1_epi32(*x)}; }
@@ -32,6 +45,9 @@ struct Avx2 {
   static Floats to_floats(Ints x) { return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)}; }
   static Floats add(Floats x, Floats y) {
     return {_mm256_add_ps(x.low, y.low), _mm256_add_ps(x.high, y.high)};
+  }
+  static Ints add(Ints x, Ints y) {
+    return {_mm256_add_epi32(x.low, y.low), _mm256_add_epi32(x.high, y.high)};
   }
   static Floats subtract(Floats x, Floats y) {
     return {_mm256_sub_ps(x.low, y.low), _mm256_sub_ps(x.high, y.high)};
@@ -78,8 +94,14 @@ struct Avx2 {
   }
 
  private:
-  static void add_to(double* sums, __m128 x) {
-    _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), _mm256_cvtps_pd(x)));
+  static void add_to(double* sums, __m256d x) {
+    _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), x));
+  }
+  static void add_to(double* sums, __m128 x) { add_to(sums, _mm256_cvtps_pd(x)); }
+  static void add_to(double* sums, __m128i x) { add_to(sums, _mm256_cvtepi32_pd(x)); }
+  static void add_to(double* sums, __m128i x, __m128 scale) {
+    _mm256_storeu_pd(sums,
+                     _mm256_fmadd_pd(_mm256_cvtepi32_pd(x), _mm256_cvtps_pd(scale), _mm256_loadu_pd(sums)));
   }
   static __m128i load8(const uint8_t* from) {
     return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
@@ -196,6 +218,6 @@ struct Avx2::Codes<TileCode::kInt8> {
 
 }  // namespace
 
-const TileKernels kAvx2TileKernels = {Avx2::kRows, find_int8<Avx2>, find_f32<Avx2>, quantize, finish};
+const TileKernels kAvx2TileKernels = {Avx2::kRows, find<Avx2>, int8_scale, round, correct, finish};
 
 }  // namespace qutlass

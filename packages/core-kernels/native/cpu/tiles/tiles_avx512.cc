@@ -13,16 +13,26 @@ struct Avx512 {
   static constexpr int kRows = 8;
 
   static Floats zero() { return _mm512_setzero_ps(); }
+  static Ints zero_ints() { return _mm512_setzero_si512(); }
   static Ints load(const void* from) { return _mm512_loadu_si512(from); }
   static void add_to(double* sums, Floats x) {
     add_to(sums, _mm512_castps512_ps256(x));
     add_to(sums + 8, _mm512_extractf32x8_ps(x, 1));
+  }
+  static void add_to(double* sums, Ints x) {
+    add_to(sums, _mm512_cvtepi32_pd(_mm512_castsi512_si256(x)));
+    add_to(sums + 8, _mm512_cvtepi32_pd(_mm512_extracti32x8_epi32(x, 1)));
+  }
+  static void add_to(double* sums, Ints x, Floats scale) {
+    add_to(sums, _mm512_castsi512_si256(x), _mm512_castps512_ps256(scale));
+    add_to(sums + 8, _mm512_extracti32x8_epi32(x, 1), _mm512_extractf32x8_ps(scale, 1));
   }
   static Floats broadcast(const float* x) { return _mm512_set1_ps(*x); }
   static Ints broadcast(const int32_t* x) { return _mm512_set1_epi32(*x); }
   static Ints bytes(const uint8_t* from) { return _mm512_cvtepu8_epi32(load16(from)); }
   static Floats to_floats(Ints x) { return _mm512_cvtepi32_ps(x); }
   static Floats add(Floats x, Floats y) { return _mm512_add_ps(x, y); }
+  static Ints add(Ints x, Ints y) { return _mm512_add_epi32(x, y); }
   static Floats subtract(Floats x, Floats y) { return _mm512_sub_ps(x, y); }
   static Floats multiply(Floats x, Floats y) { return _mm512_mul_ps(x, y); }
   static Ints multiply(Ints x, Ints y) { return _mm512_mullo_epi32(x, y); }
@@ -63,8 +73,13 @@ struct Avx512 {
   struct Codes;
 
  private:
-  static void add_to(double* sums, __m256 x) {
-    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), _mm512_cvtps_pd(x)));
+  static void add_to(double* sums, __m512d x) {
+    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), x));
+  }
+  static void add_to(double* sums, __m256 x) { add_to(sums, _mm512_cvtps_pd(x)); }
+  static void add_to(double* sums, __m256i x, __m256 scale) {
+    _mm512_storeu_pd(sums,
+                     _mm512_fmadd_pd(_mm512_cvtepi32_pd(x), _mm512_cvtps_pd(scale), _mm512_loadu_pd(sums)));
   }
   static __m128i load16(const uint8_t* from) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
@@ -143,6 +158,6 @@ struct Avx512::Codes<TileCode::kInt8> {
 
 }  // namespace
 
-const TileKernels kAvx512TileKernels = {Avx512::kRows, find_int8<Avx512>, find_f32<Avx512>, quantize, finish};
+const TileKernels kAvx512TileKernels = {Avx512::kRows, find<Avx512>, int8_scale, round, correct, finish};
 
 }  // namespace qutlass
