@@ -51,7 +51,7 @@ const CHECKERS = {
     files: {
       'core-kernels': ['test/operations.test.ts', 'test/model-operations.test.ts'],
       quant: ['test/operations.test.ts'],
-      gemm: ['test/operations.test.ts', 'test/activations.test.ts', 'test/edges.test.ts'],
+      gemm: ['test/operations.test.ts', 'test/activations.test.ts', 'test/conformance.test.ts'],
       layers: ['src/fp4.test.ts', 'src/modules/linear.test.ts', 'src/modules/kv-cache.test.ts'],
     },
     prepare: () => ({
