@@ -81,8 +81,9 @@ if (unknown !== undefined) {
 }
 requireBuilt();
 
-const failed = [];
-for (const name of chosen(Object.keys(CHECKERS))) failed.push(...check(name));
+const runs = chosen(Object.keys(CHECKERS)).flatMap(check);
+if (runs.length === 0) fail('nothing was run, everything that was asked for is skipped');
+const failed = runs.filter(({ status }) => status !== 0).map(({ title }) => title);
 console.log(failed.length === 0 ? 'sanitize: nothing found' : `sanitize: failed: ${failed.join(', ')}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
@@ -92,7 +93,7 @@ function chosen(known) {
   return some.length > 0 ? some : known;
 }
 
-/** Builds the native code and runs the suites on it; returns what failed. */
+/** Builds the native code and runs the suites on it; returns the runs. */
 function check(name) {
   const { sanitize, isas, files, options = [], prepare } = CHECKERS[name];
   const { command = [], env } = prepare();
@@ -102,7 +103,7 @@ function check(name) {
   });
   env.QUTLASS_BINARY_PATH = join(root, 'packages', 'core-kernels', folder, 'Release', 'qutlass.node');
 
-  const failures = [];
+  const runs = [];
   for (const isa of chosen(ISAS)) {
     env.QUTLASS_ISA = isa;
     if (!isas.includes(isa) || usedIsa(env) !== isa) {
@@ -112,10 +113,10 @@ function check(name) {
     for (const part of chosen(PACKAGES)) {
       const title = `${name} over ${part} (${isa})`;
       console.log(`sanitize: ${title}`);
-      if (vitest(part, [...options, ...files[part]], command, env) !== 0) failures.push(title);
+      runs.push({ title, status: vitest(part, [...options, ...files[part]], command, env) });
     }
   }
-  return failures;
+  return runs;
 }
 
 /** The instruction set that the library takes. */
