@@ -8,7 +8,7 @@ import { missingNativeTools } from '../packages/core-kernels/scripts/native-tool
 
 const USAGE = `usage: npm run sanitize:cpu -- [checkers] [packages] [instruction sets] [-- arguments of vitest]
   checkers          asan (AddressSanitizer and UndefinedBehaviorSanitizer over the suites),
-                    valgrind (memcheck over small shapes of every operation and kernel)
+                    valgrind (memcheck over suites with small shapes)
   packages          core-kernels, quant, gemm, layers
   instruction sets  generic, avx2, avx512
 
