@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 # Values of qutlass.h.
-ABI_VERSION = 3
+ABI_VERSION = 4
 OK, UNSUPPORTED = 0, 5
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 F32, F8_E4M3 = 0, 6
@@ -158,10 +158,8 @@ class Qutlass:
             one = torch.empty(1, dtype=torch.float32, device=x.device)
             parts.append(one)
             q.global_scale = one.data_ptr()
-            self.run(
-                self.library.qutlass_global_scale, byref(describe(x)), None, byref(form), byref(describe(one))
-            )
-        self.run(self.library.qutlass_quantize, byref(describe(x)), None, byref(q))
+        find_global_scale = int(form.rule == RULE_NV)
+        self.run(self.library.qutlass_quantize, byref(describe(x)), None, find_global_scale, byref(q))
         return Matrix(q, parts)
 
     def dequantize(self, x: Matrix) -> torch.Tensor:

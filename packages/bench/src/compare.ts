@@ -1,6 +1,6 @@
 import { invalidArgument } from '@qutlass/core-kernels';
 import { shapeName } from './gemm/shapes.js';
-import { decodeRowName, errorRowName, modelRowName, productName } from './results/names.js';
+import { decodeRowName, errorRowName, modelRowName, productName, quantizeRowName } from './results/names.js';
 import type {
   DecodeRow,
   ErrorRow,
@@ -121,9 +121,10 @@ function gemmMetric(row: GemmRow): Metric {
   return { key, quantity: 'seconds', better: 'lower', spread: row.seconds };
 }
 
-function quantizeMetric({ m, k, format, rotation, globalScale, seconds }: QuantizeRow): Metric {
+function quantizeMetric(row: QuantizeRow): Metric {
+  const { m, k, globalScale, seconds } = row;
   const scale = globalScale ? `, global scale ${globalScale}` : '';
-  const key = `${m} x ${k} ${productName(format, null, rotation)}${scale}`;
+  const key = `${m} x ${k} ${quantizeRowName(row)}${scale}`;
   return { key, quantity: 'seconds', better: 'lower', spread: seconds };
 }
 

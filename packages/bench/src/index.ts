@@ -46,6 +46,7 @@ export type {
   LayerRow,
   Limits,
   Machine,
+  MadeInput,
   ModelRow,
   PeerResults,
   PeerRow,

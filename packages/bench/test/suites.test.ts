@@ -41,18 +41,25 @@ describe('the suites', () => {
     const { rows, limits } = quantizeResults.parse(
       await run('quantize', '--shapes', '16,256', '--formats', 'nvfp4,int8-row'),
     );
-    expect(rows.map(({ format, rotation, globalScale }) => [format, rotation, globalScale])).toEqual([
-      ['nvfp4', null, 'found'],
-      ['nvfp4', null, 'given'],
-      ['nvfp4', 'hadamard(16)', 'found'],
-      ['nvfp4', 'hadamard(16)', 'given'],
-      ['int8-row', null, null],
-      ['int8-row', 'hadamard(128)', null],
+    const made = ['rmsNorm', 'siluMul'].flatMap((by) => [true, false].map((fused) => ({ by, fused })));
+    expect(
+      rows.map(({ format, rotation, globalScale, made }) => [format, rotation, globalScale, made]),
+    ).toEqual([
+      ['nvfp4', null, 'found', null],
+      ['nvfp4', null, 'given', null],
+      ['nvfp4', 'hadamard(16)', 'found', null],
+      ['nvfp4', 'hadamard(16)', 'given', null],
+      ...made.map((input) => ['nvfp4', null, 'found', input]),
+      ['int8-row', null, null, null],
+      ['int8-row', 'hadamard(128)', null, null],
+      ...made.map((input) => ['int8-row', null, null, input]),
     ]);
     // 2 bytes read; 4.5 bits written, and the global scale; 8 bits and a float32 scale for each row.
     const sizes = { nvfp4: 16 * 256 * (2 + 4.5 / 8) + 4, 'int8-row': 16 * 256 * 3 + 16 * 4 };
-    for (const { format, bytes, seconds, gigabytesPerSecond, copyFraction } of rows) {
-      expect(bytes).toBe(sizes[format as keyof typeof sizes]);
+    // The gains of a norm, the other operand of a gate.
+    const more = { rmsNorm: 256 * 2, siluMul: 16 * 256 * 2 };
+    for (const { format, made, bytes, seconds, gigabytesPerSecond, copyFraction } of rows) {
+      expect(bytes).toBe(sizes[format as keyof typeof sizes] + (made ? more[made.by] : 0));
       expect(gigabytesPerSecond).toBeCloseTo(bytes / seconds.median / 1e9, 6);
       expect(copyFraction).toBeCloseTo(bytes / seconds.median / limits.copyBandwidth.median, 6);
     }
@@ -99,8 +106,8 @@ describe('the suites', () => {
       ...['QuantLinear.forward nvfp4', 'QuantLinear.forward nvfp4 x nvfp4', 'Graph.launch', 'Graph.launch'],
     ]);
     const [weightOnly, both, graph, larger] = rows.map(({ nodes }) => nodes);
-    // Activations are quantized by the product of a GPU, and on a CPU before it: the global scale, then the codes.
-    expect(both).toBe(device.kind === 'cuda' ? weightOnly : weightOnly! + 2);
+    // Activations are quantized by the product of a GPU, and on a CPU before it.
+    expect(both).toBe(device.kind === 'cuda' ? weightOnly : weightOnly! + 1);
     expect([graph, larger]).toEqual([weightOnly, 64 * weightOnly!]);
   });
 

@@ -81,7 +81,7 @@ describe('a binary that cannot be used', () => {
     const override = fixture('abi.cjs', 'module.exports = { abiVersion: () => 999 };');
     expect(failure('linux-x64-gnu', override)).toMatchInlineSnapshot(`
       "the native kernels could not be loaded on linux-x64-gnu (Node <version>).
-      - <folder>/abi.cjs: it has ABI version 999, expected 3; install both packages in one version
+      - <folder>/abi.cjs: it has ABI version 999, expected 4; install both packages in one version
       Possible remedies:
       - correct QUTLASS_BINARY_PATH, or unset it to use the platform package"
     `);
@@ -113,7 +113,7 @@ describe('a binary that cannot be used', () => {
 it('an override takes the place of the platform package', () => {
   const override = fixture(
     'override.cjs',
-    `module.exports = { abiVersion: () => 3, initialize(errorClass) { this.errorClass = errorClass; } };`,
+    `module.exports = { abiVersion: () => 4, initialize(errorClass) { this.errorClass = errorClass; } };`,
   );
   const { attempts, binding, error } = probe('linux-x64-gnu', override);
   expect(error).toBeUndefined();

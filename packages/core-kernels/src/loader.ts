@@ -5,7 +5,7 @@ import type { NativeBinding } from './native.js';
 const require = createRequire(import.meta.url);
 
 /** The C ABI version that this package speaks; see `QUTLASS_ABI_VERSION` in qutlass.h. */
-const ABI_VERSION = 3;
+const ABI_VERSION = 4;
 /** The Node-API version that the addon is built for. */
 const NODE_API_VERSION = 8;
 

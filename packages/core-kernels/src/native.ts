@@ -94,13 +94,20 @@ export type MatmulProblem = readonly [
   accuracy: number,
 ];
 
-/** Sizes of the parts of a quantized matrix, 0 for those that it does not have. */
-export type QuantizedPartBytes = readonly [
-  codes: number,
-  scales: number,
-  zeroPoints: number,
-  globalScale: number,
-  clipMask: number,
+/**
+ * How the functions whose names end in `New` quantize: into one new block of parts of these sizes, 0 for those that it does
+ * not have. Matrices of any rank count as those of their last dimension. A global scale is found if it is a part.
+ */
+export type NewQuantized = readonly [
+  rotation: Optional<RotationHandle>,
+  format: Int32Array,
+  scaleLayout: number,
+  globalScale: Optional<TensorHandle>,
+  codesBytes: number,
+  scalesBytes: number,
+  zeroPointsBytes: number,
+  globalScaleBytes: number,
+  clipMaskBytes: number,
 ];
 
 /** The functions of the native addon. */
@@ -188,17 +195,41 @@ export interface NativeBinding {
     stream: StreamHandle,
     x: TensorHandle,
     rotation: Optional<RotationHandle>,
+    findGlobalScale: number,
     out: QuantizedHandle,
   ): void;
-  /** Into one new block; `x` counts as the matrix of its last dimension. A global scale is found if it is a part. */
-  quantizeNew(
+  rmsNormQuantize(
     stream: StreamHandle,
     x: TensorHandle,
+    residual: Optional<TensorHandle>,
+    weight: TensorHandle,
+    eps: number,
     rotation: Optional<RotationHandle>,
-    format: Int32Array,
-    scaleLayout: number,
-    globalScale: Optional<TensorHandle>,
-    ...bytes: QuantizedPartBytes
+    findGlobalScale: number,
+    out: QuantizedHandle,
+  ): void;
+  siluMulQuantize(
+    stream: StreamHandle,
+    gate: TensorHandle,
+    up: TensorHandle,
+    rotation: Optional<RotationHandle>,
+    findGlobalScale: number,
+    out: QuantizedHandle,
+  ): void;
+  quantizeNew(stream: StreamHandle, x: TensorHandle, ...into: NewQuantized): QuantizedHandle;
+  rmsNormQuantizeNew(
+    stream: StreamHandle,
+    x: TensorHandle,
+    residual: Optional<TensorHandle>,
+    weight: TensorHandle,
+    eps: number,
+    ...into: NewQuantized
+  ): QuantizedHandle;
+  siluMulQuantizeNew(
+    stream: StreamHandle,
+    gate: TensorHandle,
+    up: TensorHandle,
+    ...into: NewQuantized
   ): QuantizedHandle;
   /** A view of a part of a matrix with a block of its own; parts count as in `quantizedCreate`. */
   quantizedPart(q: QuantizedHandle, part: number, dtype: number, shape: readonly number[]): TensorHandle;

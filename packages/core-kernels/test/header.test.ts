@@ -34,7 +34,9 @@ const OWN = [
   'quantizeNew',
   'quantizedPart',
   'quantizedRelease',
+  'rmsNormQuantizeNew',
   'rotationCreate',
+  'siluMulQuantizeNew',
 ];
 
 const camelCase = (name: string) =>

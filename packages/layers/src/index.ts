@@ -24,6 +24,7 @@ export { saveModel } from './model/save.js';
 export type { LoadProgress } from './model/tensor-source.js';
 export { Attention, type AttentionContext, type AttentionOptions } from './modules/attention.js';
 export { DecoderLayer, type DecoderLayerParts } from './modules/decoder-layer.js';
+export { Deferred, type Maker } from './modules/deferred.js';
 export { Embedding } from './modules/embedding.js';
 export { KVCache, type KVCacheOptions } from './modules/kv-cache.js';
 export { Linear, LinearModule, type Reading, TiedLinear } from './modules/linear.js';

@@ -46,14 +46,17 @@ export {
   type ScaleDType,
   scaleShape,
 } from './format.js';
+export type { QuantizeOptions } from './new-quantized.js';
 export { pack4, unpack4 } from './pack.js';
 export { type CodeDType, codeDType } from './parts.js';
 export {
   type DequantizeOptions,
   dequantize,
   globalScale,
-  type QuantizeOptions,
   quantize,
+  type RmsNormQuantizeOptions,
+  rmsNormQuantize,
+  siluMulQuantize,
 } from './quantize.js';
 export { type QuantizedParts, QuantizedTensor } from './quantized-tensor.js';
 export {

@@ -1,30 +1,15 @@
 import {
   type FloatDType,
   invalidArgument,
-  isFloatDType,
-  loadBinding,
   produce,
   requireSameDevice,
-  shapeText,
-  Tensor,
+  type Tensor,
 } from '@qutlass/core-kernels';
-import { ELEMENTS } from './element.js';
 import { type Format, hasGlobalScale, nativeFormat } from './format.js';
-import { type MatrixSpec, partBytes, requirePart } from './parts.js';
-import { QuantizedTensor } from './quantized-tensor.js';
+import { newQuantized, type QuantizeOptions, requireQuantizable } from './new-quantized.js';
+import type { QuantizedTensor } from './quantized-tensor.js';
 import type { Rotation } from './rotation.js';
-import { SCALE_LAYOUTS, type ScaleLayout } from './scales.js';
-
-export interface QuantizeOptions<L extends ScaleLayout = 'row'> {
-  /** Applied along K before quantizing, in float32 on bf16 operands. Default: none. */
-  rotation?: Rotation;
-  /** For formats with a global scale: given, instead of found from the data. */
-  globalScale?: number | Tensor<'f32'>;
-  /** Also record which elements were not clipped (mxfp4 `quest` only). */
-  clipMask?: boolean;
-  /** The layout that scales are written in; default `row`. */
-  scaleLayout?: L;
-}
+import type { ScaleLayout } from './scales.js';
 
 /**
  * Quantizes x [.., K] along K as a matrix [rows, K], leading dimensions flattened into rows. A group with NaN or Inf gets a
@@ -37,42 +22,51 @@ export function quantize<F extends Format, L extends ScaleLayout = 'row'>(
   format: F,
   options: QuantizeOptions<L> = {},
 ): QuantizedTensor<F, L> {
-  const { rotation, clipMask = false, scaleLayout = 'row' as L } = options;
-  const [rows, cols] = requireQuantizable(x, format, rotation);
-  if (clipMask && format.rule !== 'quest') {
-    throw invalidArgument('QUTLASS_E_FORMAT', 'clipMask', 'mxfp4 with the scale rule quest', format.name);
-  }
-  const { device } = x;
-  const matrix: MatrixSpec = { format, rows, cols, scaleLayout };
-  const global = givenGlobalScale(x, matrix, options.globalScale);
-  try {
-    const handle = loadBinding().quantizeNew(
-      device.stream.handle,
-      x.handle,
-      rotation?.native(device) ?? null,
-      nativeFormat(format),
-      SCALE_LAYOUTS[scaleLayout],
-      global?.handle ?? null,
-      partBytes(matrix, 'codes'),
-      partBytes(matrix, 'scales'),
-      partBytes(matrix, 'zeroPoints'),
-      global ? 0 : partBytes(matrix, 'globalScale'),
-      clipMask ? partBytes(matrix, 'clipMask') : 0,
-    );
-    return new QuantizedTensor<F, L>(format, {
-      handle,
-      device,
-      rows,
-      cols,
-      scaleLayout,
-      globalScale: global,
-      hasClipMask: clipMask,
-      rotation,
-    });
-  } catch (error) {
-    global?.dispose();
-    throw error;
-  }
+  return newQuantized(x, format, options, (native, stream, into) =>
+    native.quantizeNew(stream, x.handle, ...into),
+  );
+}
+
+export interface RmsNormQuantizeOptions<L extends ScaleLayout = 'row'> extends QuantizeOptions<L> {
+  /** Added to x before the normalization; the sum is written back into it. */
+  residual?: Tensor<FloatDType> | undefined;
+}
+
+/**
+ * {@link quantize} of what `rmsNorm(x, weight, eps, residual)` makes, to the same bytes. Where a kernel of the device can, in
+ * one launch that does not write the normalized values: on a GPU x, residual and weight in bf16 with up to 8192 columns, and
+ * no rotation or a Hadamard matrix of up to 256 rows.
+ * @throws QutlassError as {@link quantize}
+ */
+export function rmsNormQuantize<F extends Format, L extends ScaleLayout = 'row'>(
+  x: Tensor<FloatDType>,
+  weight: Tensor<FloatDType>,
+  eps: number,
+  format: F,
+  options: RmsNormQuantizeOptions<L> = {},
+): QuantizedTensor<F, L> {
+  const { residual } = options;
+  requireSameDevice(x, weight, residual);
+  return newQuantized(x, format, options, (native, stream, into) =>
+    native.rmsNormQuantizeNew(stream, x.handle, residual?.handle ?? null, weight.handle, eps, ...into),
+  );
+}
+
+/**
+ * {@link quantize} of what `siluMul(gate, up)` makes, to the same bytes. Where a kernel of the device can, in one launch that
+ * does not write the product: on a GPU in bf16, with no rotation or a Hadamard matrix of up to 256 rows.
+ * @throws QutlassError as {@link quantize}
+ */
+export function siluMulQuantize<F extends Format, L extends ScaleLayout = 'row'>(
+  gate: Tensor<FloatDType>,
+  up: Tensor<FloatDType>,
+  format: F,
+  options: QuantizeOptions<L> = {},
+): QuantizedTensor<F, L> {
+  requireSameDevice(gate, up);
+  return newQuantized(gate, format, options, (native, stream, into) =>
+    native.siluMulQuantizeNew(stream, gate.handle, up.handle, ...into),
+  );
 }
 
 export interface DequantizeOptions<D extends FloatDType = 'f32'> {
@@ -105,54 +99,4 @@ export function globalScale(x: Tensor<FloatDType>, format: Format, rotation?: Ro
   return produce([1], 'f32', x.device, (native, stream, out) =>
     native.globalScale(stream, matrix.handle, rotation?.native(x.device) ?? null, nativeFormat(format), out),
   );
-}
-
-/** The global scale of the caller as a tensor of ours, undefined if it is to be found. */
-function givenGlobalScale(
-  x: Tensor,
-  matrix: MatrixSpec,
-  given: QuantizeOptions['globalScale'],
-): Tensor<'f32'> | undefined {
-  if (given === undefined) return undefined;
-  const { format } = matrix;
-  if (!hasGlobalScale(format)) {
-    throw invalidArgument('QUTLASS_E_FORMAT', 'globalScale', `none for ${format.name}`, 'one');
-  }
-  if (given instanceof Tensor) {
-    requireSameDevice(x, given);
-    requirePart(matrix, 'globalScale', given);
-    return given.share();
-  }
-  if (!Number.isFinite(given) || given <= 0) {
-    throw invalidArgument('QUTLASS_E_ARGUMENT', 'globalScale', 'a positive number', String(given));
-  }
-  return Tensor.from([given], { shape: [1], device: x.device });
-}
-
-/** The matrix [rows, K] that x is quantized as. */
-function requireQuantizable(
-  x: Tensor,
-  format: Format,
-  rotation: Rotation | undefined,
-): [rows: number, cols: number] {
-  if (!isFloatDType(x.dtype)) throw invalidArgument('QUTLASS_E_DTYPE', 'x', 'f32, bf16 or f16', x.dtype);
-  const cols = x.shape.at(-1) ?? 0;
-  const group = format.groupCols === 'all' ? (ELEMENTS[format.element].bits === 4 ? 2 : 1) : format.groupCols;
-  if (cols % group !== 0) {
-    throw invalidArgument(
-      'QUTLASS_E_SHAPE',
-      'x',
-      `K to be a multiple of ${group}, the group of ${format.name}`,
-      `shape ${shapeText(x.shape)}`,
-    );
-  }
-  if (rotation && cols % rotation.size !== 0) {
-    throw invalidArgument(
-      'QUTLASS_E_SHAPE',
-      'x',
-      `K to be a multiple of ${rotation.size}, the size of the rotation`,
-      `shape ${shapeText(x.shape)}`,
-    );
-  }
-  return [x.size / cols, cols];
 }

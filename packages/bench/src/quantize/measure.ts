@@ -1,4 +1,4 @@
-import { copyRows, type FloatDType, invalidArgument, Tensor } from '@qutlass/core-kernels';
+import { copyRows, type FloatDType, invalidArgument, rmsNorm, siluMul, Tensor } from '@qutlass/core-kernels';
 import {
   FORMATS,
   type Format,
@@ -6,10 +6,13 @@ import {
   globalScale,
   hadamard,
   hasGlobalScale,
+  type QuantizedTensor,
   quantize,
   type Rotation,
+  rmsNormQuantize,
+  siluMulQuantize,
 } from '@qutlass/quant';
-import type { Limits, QuantizeRow } from '../results/types.js';
+import type { Limits, MadeInput, QuantizeRow } from '../results/types.js';
 import type { Contender } from '../timing/clock.js';
 import { type CacheState, Copies } from '../timing/copies.js';
 import { Pace } from '../timing/pace.js';
@@ -35,6 +38,9 @@ const FEW_ROWS = 16;
 
 const INPUT: FloatDType = 'bf16';
 
+/** Of RMSNorm. */
+const EPSILON = 1e-5;
+
 export interface QuantizeOptions extends TimingOptions {
   limits: Limits;
   /** Default: activations and weights of a large model. */
@@ -56,7 +62,8 @@ export function parseQuantizeShapes(text: string): QuantizeShape[] {
 
 /**
  * Times the quantizers of bf16 matrices, without a rotation and with a Hadamard of the format's group, against copying the
- * same matrix in the same rounds.
+ * same matrix in the same rounds. Without a rotation also what makes a matrix together with its quantizer: RMSNorm and
+ * silu(gate) * up, fused with it and called before it.
  * @throws QutlassError `QUTLASS_E_SHAPE` if K does not fit a format
  */
 export async function measureQuantizers(options: QuantizeOptions): Promise<QuantizeRow[]> {
@@ -68,56 +75,83 @@ export async function measureQuantizers(options: QuantizeOptions): Promise<Quant
   const pace = new Pace(options.progress, shapes.length * formats.length);
   for (const { m, k } of shapes) {
     const create = () => Tensor.random([m, k], { dtype: INPUT, device, seed: 1 });
-    using inputs = Copies.make(device, create);
-    using target = create();
-    for (const format of formats) {
-      pace.step(`${m} x ${k} ${format.name}`);
-      rows.push(...(await measureFormat(format, inputs, target, options)));
+    const matrices: Matrices = {
+      x: Copies.make(device, create),
+      up: Copies.make(device, create),
+      gain: Tensor.random([k], { dtype: INPUT, device, seed: 2 }),
+      target: create(),
+    };
+    try {
+      for (const format of formats) {
+        pace.step(`${m} x ${k} ${format.name}`);
+        rows.push(...(await measureFormat(format, matrices, options)));
+      }
+    } finally {
+      for (const each of Object.values(matrices)) each.dispose();
     }
   }
   return rows;
+}
+
+/** What is read and, of a copy, written: [M, K], but the gain of a norm, which is [K]. */
+interface Matrices {
+  readonly x: Copies<Tensor<FloatDType>>;
+  readonly up: Copies<Tensor<FloatDType>>;
+  readonly gain: Tensor<FloatDType>;
+  readonly target: Tensor<FloatDType>;
 }
 
 /** A way to use a quantizer. */
 interface Candidate extends Contender {
   readonly rotation: Rotation | undefined;
   readonly globalScale: QuantizeRow['globalScale'];
+  readonly made: MadeInput | null;
   readonly bytes: number;
 }
 
 async function measureFormat(
   format: Format,
-  inputs: Copies<Tensor<FloatDType>>,
-  target: Tensor<FloatDType>,
+  matrices: Matrices,
   options: QuantizeOptions,
 ): Promise<QuantizeRow[]> {
+  const { x, target } = matrices;
   const [m = 1, k = 1] = target.shape;
   const cache: CacheState = m <= FEW_ROWS ? 'hot' : 'cold';
-  const period = inputs.period(cache);
-  const copy: Contender = { enqueue: (call) => copyRows(inputs.at(cache, call), target, 0), period };
-  const scale = hasGlobalScale(format) ? globalScale(inputs.at(cache, 0), format) : undefined;
-  const candidates = rotationsFor(format).flatMap((rotation) =>
+  const period = x.period(cache);
+  const copy: Contender = { enqueue: (call) => copyRows(x.at(cache, call), target, 0), period };
+  const scale = hasGlobalScale(format) ? globalScale(x.at(cache, 0), format) : undefined;
+  const found = scale ? 'found' : null;
+  const stored = rotationsFor(format).flatMap((rotation) =>
     (scale ? [undefined, scale] : [undefined]).map((given): Candidate => {
       const settings = { ...(rotation && { rotation }), ...(given && { globalScale: given }) };
-      using once = quantize(inputs.at(cache, 0), format, settings);
+      using once = quantize(x.at(cache, 0), format, settings);
       return {
-        rotation,
-        globalScale: scale ? (given ? 'given' : 'found') : null,
+        ...{ rotation, globalScale: given ? 'given' : found, made: null },
         bytes: target.byteLength + once.byteLength,
-        enqueue: (call) => quantize(inputs.at(cache, call), format, settings).dispose(),
+        enqueue: (call) => quantize(x.at(cache, call), format, settings).dispose(),
         period,
       };
     }),
   );
+  const made = madeInputs(format, matrices, cache).map(({ made, inputBytes, quantized }): Candidate => {
+    using once = quantized(0);
+    return {
+      ...{ rotation: undefined, globalScale: found, made },
+      bytes: inputBytes + once.byteLength,
+      enqueue: (call) => quantized(call).dispose(),
+      period,
+    };
+  });
+  const candidates = [...stored, ...made];
   try {
     const sampled = await sampleInterleaved([copy, ...candidates], samplingOf(options));
-    return candidates.map(({ rotation, globalScale, bytes }, index): QuantizeRow => {
+    return candidates.map(({ rotation, globalScale, made, bytes }, index): QuantizeRow => {
       const { seconds, speedup } = sampled[index + 1]!;
       const rate = bytes / seconds.median;
       return {
         ...{ m, k, dtype: INPUT, format: format.name },
         rotation: rotation?.toString() ?? null,
-        ...{ globalScale, cache, bytes, seconds },
+        ...{ globalScale, made, cache, bytes, seconds },
         gigabytesPerSecond: rate / 1e9,
         copyFraction: rate / options.limits.copyBandwidth.median,
         speedup,
@@ -126,6 +160,30 @@ async function measureFormat(
   } finally {
     scale?.dispose();
   }
+}
+
+/** The operations that make a matrix and quantize it, fused and one after the other. */
+function madeInputs(format: Format, { x, up, gain, target }: Matrices, cache: CacheState) {
+  const then = (input: Tensor<FloatDType>): QuantizedTensor<Format> => {
+    using made = input;
+    return quantize(made, format);
+  };
+  const way = (
+    by: MadeInput['by'],
+    fused: boolean,
+    inputBytes: number,
+    quantized: (call: number) => QuantizedTensor<Format>,
+  ) => ({ made: { by, fused }, inputBytes, quantized });
+  const normBytes = target.byteLength + gain.byteLength;
+  const gateBytes = 2 * target.byteLength;
+  const xOf = (call: number) => x.at(cache, call);
+  const upOf = (call: number) => up.at(cache, call);
+  return [
+    way('rmsNorm', true, normBytes, (call) => rmsNormQuantize(xOf(call), gain, EPSILON, format)),
+    way('rmsNorm', false, normBytes, (call) => then(rmsNorm(xOf(call), gain, EPSILON))),
+    way('siluMul', true, gateBytes, (call) => siluMulQuantize(xOf(call), upOf(call), format)),
+    way('siluMul', false, gateBytes, (call) => then(siluMul(xOf(call), upOf(call)))),
+  ];
 }
 
 /** None, and the Hadamard of the group, or of 128 where a scale holds for a whole row or more. */

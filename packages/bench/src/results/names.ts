@@ -1,4 +1,4 @@
-import type { DecodeRow, ErrorRow, ModelRow } from './types.js';
+import type { DecodeRow, ErrorRow, MadeInput, ModelRow, QuantizeRow } from './types.js';
 
 /** `nvfp4`, `nvfp4 + hadamard(16)`, `int8-row x int4-g128` with activations first. */
 export function productName(weights: string, activations: string | null, rotation: string | null): string {
@@ -12,6 +12,17 @@ export function modelRowName({ weights, activations, rotation }: ModelRow): stri
 
 export function errorRowName({ format, rotation }: Pick<ErrorRow, 'format' | 'rotation'>): string {
   return productName(format, null, rotation);
+}
+
+const MADE_INPUTS: Readonly<Record<MadeInput['by'], string>> = {
+  rmsNorm: 'RMSNorm',
+  siluMul: 'silu(gate) * up',
+};
+
+/** `nvfp4 + hadamard(16)`, and `nvfp4 of RMSNorm, fused` or `.., in two calls` with what makes the matrix. */
+export function quantizeRowName({ format, rotation, made }: QuantizeRow): string {
+  const name = productName(format, null, rotation);
+  return made ? `${name} of ${MADE_INPUTS[made.by]}, ${made.fused ? 'fused' : 'in two calls'}` : name;
 }
 
 /** `int4-g128`, and `int4-g128, head bf16` where the head is not as the layers are. */

@@ -112,6 +112,11 @@ const quantizeRow = z.strictObject({
   format: z.string(),
   rotation: z.string().nullable(),
   globalScale: z.enum(['found', 'given']).nullable(),
+  // Results of before have none.
+  made: z
+    .strictObject({ by: z.enum(['rmsNorm', 'siluMul']), fused: z.boolean() })
+    .nullable()
+    .default(null),
   cache,
   bytes: count,
   seconds: spread,

@@ -178,6 +178,12 @@ export interface GemmRow extends Shape {
   readonly speedup: Spread;
 }
 
+/** What makes a matrix that is quantized, timed with the quantizer: in one call of both, or in one of its own before. */
+export interface MadeInput {
+  readonly by: 'rmsNorm' | 'siluMul';
+  readonly fused: boolean;
+}
+
 /** A quantizer on a matrix [M, K]. */
 export interface QuantizeRow {
   readonly m: number;
@@ -188,16 +194,18 @@ export interface QuantizeRow {
   readonly rotation: string | null;
   /** For formats that have one: found from the data by a pass of its own, or given. */
   readonly globalScale: 'found' | 'given' | null;
+  /** Null for a matrix that is there before. */
+  readonly made: MadeInput | null;
   /** Where the input is found. */
   readonly cache: 'hot' | 'cold';
-  /** Input, codes and scales, each once. */
+  /** Input, codes and scales, each once: what is made is not counted, but what it is made of. */
   readonly bytes: number;
   /** Per call. */
   readonly seconds: Spread;
   readonly gigabytesPerSecond: number;
   /** Bytes per second, over those of a copy. */
   readonly copyFraction: number;
-  /** Time of copying the input in the same round over the time of this one. */
+  /** Time of copying a matrix [M, K] in the same round over the time of this one. */
   readonly speedup: Spread;
 }
 

@@ -1,10 +1,10 @@
-import { productName } from '../results/names.js';
+import { quantizeRowName } from '../results/names.js';
 import type { QuantizeResults, QuantizeRow } from '../results/types.js';
 import { percent, roundsNote, speedupCell, timeColumns } from './columns.js';
 import { type ColumnOf, type Table, tableOf } from './table.js';
 
 const COLUMNS: readonly ColumnOf<QuantizeRow>[] = [
-  { title: 'Format', value: ({ format, rotation }) => productName(format, null, rotation) },
+  { title: 'Format', value: quantizeRowName },
   { title: 'Global scale', value: ({ globalScale }) => globalScale ?? '' },
   ...timeColumns<QuantizeRow>('Time', ({ seconds }) => seconds),
   { title: 'GB/s', align: 'right', value: ({ gigabytesPerSecond }) => gigabytesPerSecond.toPrecision(3) },
@@ -21,8 +21,11 @@ export function quantizeTables({ rows, settings }: QuantizeResults): Table[] {
     `${roundsNote(settings.rounds)} Bytes are the input, read once, and codes and scales, written once. Of copying: bytes per ` +
     'second over those of copying a large tensor. vs copy: time of copying this matrix in the same rounds over that of ' +
     'quantizing it.';
+  const made = rows.some((row) => row.made)
+    ? ' Of RMSNorm, of silu(gate) * up: with what makes the matrix; bytes are then those that it is made of.'
+    : '';
   return titles.map((title, index) => {
     const own = rows.filter((row) => matrixOf(row) === title);
-    return tableOf(title, own, COLUMNS, index === titles.length - 1 ? note : undefined);
+    return tableOf(title, own, COLUMNS, index === titles.length - 1 ? note + made : undefined);
   });
 }

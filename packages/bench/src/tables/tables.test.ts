@@ -88,6 +88,8 @@ it('the quantizer tables say where the input was and whether the global scale wa
   const rows = [
     quantizeRow(),
     quantizeRow({ globalScale: 'given', rotation: 'hadamard(16)' }),
+    quantizeRow({ made: { by: 'rmsNorm', fused: true } }),
+    quantizeRow({ made: { by: 'siluMul', fused: false } }),
     quantizeRow({ m: 4096, cache: 'cold' }),
   ];
   const tables = quantizeTables(quantizeResults(rows));
@@ -98,6 +100,8 @@ it('the quantizer tables say where the input was and whether the global scale wa
   expect(texts(tables[0]!).map((row) => row.join(' | '))).toEqual([
     'nvfp4 | found | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
     'nvfp4 + hadamard(16) | given | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
+    'nvfp4 of RMSNorm, fused | found | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
+    'nvfp4 of silu(gate) * up, in two calls | found | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
   ]);
 });
 

@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* Grows with every incompatible change; the Node loader refuses a library of another version. */
-#define QUTLASS_ABI_VERSION 3
+#define QUTLASS_ABI_VERSION 4
 #define QUTLASS_MAX_RANK 4
 
 typedef enum qutlass_status {
@@ -285,10 +285,23 @@ QUTLASS_API qutlass_status qutlass_global_scale(qutlass_stream* stream, const qu
                                                 const qutlass_rotation* rotation,
                                                 const qutlass_format* format, const qutlass_tensor* out);
 /* x [rows, cols] in F32, BF16 or F16 -> codes, scales, zero points, clip mask. rotation may be NULL.
- * Formats with a global scale read out->global_scale. Scales are written in out->scale_layout, padding
- * zeroed. */
+ * Formats with a global scale read out->global_scale; with find_global_scale = 1 it is first written there,
+ * as by qutlass_global_scale. Scales are written in out->scale_layout, padding zeroed. */
 QUTLASS_API qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlass_tensor* x,
-                                            const qutlass_rotation* rotation, const qutlass_quantized* out);
+                                            const qutlass_rotation* rotation, int32_t find_global_scale,
+                                            const qutlass_quantized* out);
+/* The same of the matrix that qutlass_rms_norm makes of x and residual [rows, cols] in the dtype of x: equal
+ * bytes, in one launch where a kernel of the device can. */
+QUTLASS_API qutlass_status qutlass_rms_norm_quantize(qutlass_stream* stream, const qutlass_tensor* x,
+                                                     const qutlass_tensor* residual,
+                                                     const qutlass_tensor* weight, float eps,
+                                                     const qutlass_rotation* rotation,
+                                                     int32_t find_global_scale, const qutlass_quantized* out);
+/* The same of the matrix that qutlass_silu_mul makes of gate and up [rows, cols] in the dtype of gate. */
+QUTLASS_API qutlass_status qutlass_silu_mul_quantize(qutlass_stream* stream, const qutlass_tensor* gate,
+                                                     const qutlass_tensor* up,
+                                                     const qutlass_rotation* rotation,
+                                                     int32_t find_global_scale, const qutlass_quantized* out);
 /* Codes to values in F32, BF16 or F16. rotation, if given, is undone: out = values @ H^T / gain, where gain
  * is the mean of diag(H H^T). */
 QUTLASS_API qutlass_status qutlass_dequantize(qutlass_stream* stream, const qutlass_quantized* q,
@@ -333,8 +346,8 @@ typedef struct qutlass_matmul_problem {
   qutlass_operand a;
   qutlass_operand b;
   qutlass_rotation a_rotation; /* applied to a dense A on the way in; identity when A is quantized */
-  /* 1: A is dense and quantized to a_format on the way in, once it is rotated, as qutlass_quantize does it
-   * with the scale of qutlass_global_scale; else 0, and a_format is not looked at. */
+  /* 1: A is dense and quantized to a_format on the way in, once it is rotated, as qutlass_quantize does it,
+   * with find_global_scale = 1 if the format has one; else 0, and a_format is not looked at. */
   int32_t quantizes_a;
   qutlass_format a_format;
   float alpha;

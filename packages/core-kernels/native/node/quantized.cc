@@ -25,6 +25,45 @@ struct Block {
   }
 };
 
+// Quantizes into a block of its own. Arguments from `first` on are rotation, format, scaleLayout, globalScale
+// and the bytes of the parts; quantize(rotation, find_global_scale, out) enqueues the work.
+template <typename Quantize>
+Napi::Value quantize_new(const Napi::CallbackInfo& info, size_t first, const qutlass_tensor& x,
+                         const Quantize& quantize) {
+  const Napi::Env env = info.Env();
+  const DevicePointer& device = require_handle<StreamHandle>(info, 0, "a stream").device;
+  std::array<int64_t, kParts> sizes;
+  for (size_t part = 0; part < kParts; ++part) sizes[part] = Argument<int64_t>::get(info, first + 4 + part);
+  const Block layout(sizes);
+  void* block = nullptr;
+  check(env, qutlass_alloc(device.get(), static_cast<size_t>(layout.bytes), &block));
+  auto handle = std::make_unique<QuantizedHandle>(device, block, layout.bytes, qutlass_quantized{});
+  const auto part = [&](size_t index) -> void* {
+    return sizes[index] ? static_cast<uint8_t*>(block) + layout.offsets[index] : nullptr;
+  };
+  qutlass_quantized& q = handle->quantized;
+  q.format = *Argument<const qutlass_format*>::get(info, first + 1);
+  q.rows = x.shape[0];
+  q.cols = x.shape[1];
+  q.scale_layout = Argument<int32_t>::get(info, first + 2);
+  q.codes = part(0);
+  q.scales = part(1);
+  q.zero_points = part(2);
+  q.global_scale = static_cast<float*>(part(3));
+  q.clip_mask = static_cast<uint8_t*>(part(4));
+  const bool find_global_scale = q.global_scale != nullptr;
+  if (!find_global_scale) q.global_scale = static_cast<float*>(data_of(info, first + 3));
+  check(env, quantize(Argument<const qutlass_rotation*>::get(info, first), find_global_scale, &q));
+  Napi::MemoryManagement::AdjustExternalMemory(env, layout.bytes);
+  return wrap(env, handle.release());
+}
+
+qutlass_tensor require_matrix(const Napi::CallbackInfo& info, size_t index) {
+  const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index);
+  if (!tensor) throw_argument(info.Env(), index, "a tensor");
+  return matrix_of(*tensor);
+}
+
 }  // namespace
 
 Napi::Value quantized_create(const Napi::CallbackInfo& info) {
@@ -43,41 +82,28 @@ Napi::Value quantized_create(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value quantize_new(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
-  const DevicePointer& device = require_handle<StreamHandle>(info, 0, "a stream").device;
-  const qutlass_tensor* given = Argument<const qutlass_tensor*>::get(info, 1);
-  if (!given) throw_argument(env, 1, "a tensor");
-  const qutlass_tensor x = matrix_of(*given);
-  const qutlass_rotation* rotation = Argument<const qutlass_rotation*>::get(info, 2);
-  std::array<int64_t, kParts> sizes;
-  for (size_t part = 0; part < kParts; ++part) sizes[part] = Argument<int64_t>::get(info, 6 + part);
-  const Block layout(sizes);
-  void* block = nullptr;
-  check(env, qutlass_alloc(device.get(), static_cast<size_t>(layout.bytes), &block));
-  auto handle = std::make_unique<QuantizedHandle>(device, block, layout.bytes, qutlass_quantized{});
-  const auto part = [&](size_t index) -> void* {
-    return sizes[index] ? static_cast<uint8_t*>(block) + layout.offsets[index] : nullptr;
-  };
-  qutlass_quantized& q = handle->quantized;
-  q.format = *Argument<const qutlass_format*>::get(info, 3);
-  q.rows = x.shape[0];
-  q.cols = x.shape[1];
-  q.scale_layout = Argument<int32_t>::get(info, 4);
-  q.codes = part(0);
-  q.scales = part(1);
-  q.zero_points = part(2);
-  q.global_scale = static_cast<float*>(part(3));
-  q.clip_mask = static_cast<uint8_t*>(part(4));
-  if (q.global_scale) {
-    const qutlass_tensor scale{q.global_scale, QUTLASS_F32, 1, {1}};
-    check(env, qutlass_global_scale(stream, &x, rotation, &q.format, &scale));
-  } else {
-    q.global_scale = static_cast<float*>(data_of(info, 5));
-  }
-  check(env, qutlass_quantize(stream, &x, rotation, &q));
-  Napi::MemoryManagement::AdjustExternalMemory(env, layout.bytes);
-  return wrap(env, handle.release());
+  const qutlass_tensor x = require_matrix(info, 1);
+  return quantize_new(info, 2, x, [&](const auto&... to) { return qutlass_quantize(stream, &x, to...); });
+}
+
+Napi::Value rms_norm_quantize_new(const Napi::CallbackInfo& info) {
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const qutlass_tensor x = require_matrix(info, 1);
+  qutlass_tensor residual{};
+  if (!is_absent(info[2])) residual = require_matrix(info, 2);
+  const qutlass_tensor* weight = Argument<const qutlass_tensor*>::get(info, 3);
+  const auto eps = Argument<float>::get(info, 4);
+  return quantize_new(info, 5, x, [&](const auto&... to) {
+    return qutlass_rms_norm_quantize(stream, &x, &residual, weight, eps, to...);
+  });
+}
+
+Napi::Value silu_mul_quantize_new(const Napi::CallbackInfo& info) {
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const qutlass_tensor gate = require_matrix(info, 1), up = require_matrix(info, 2);
+  return quantize_new(
+      info, 3, gate, [&](const auto&... to) { return qutlass_silu_mul_quantize(stream, &gate, &up, to...); });
 }
 
 Napi::Value quantized_part(const Napi::CallbackInfo& info) {

@@ -12,6 +12,10 @@ Napi::Value quantized_create(const Napi::CallbackInfo& info);
 // clipMask): Quantized, in a block of its own; the last five are the bytes of its parts, 0 for those it has
 // not. x of any rank counts as the matrix of its last dimension. A global scale is found if it is a part.
 Napi::Value quantize_new(const Napi::CallbackInfo& info);
+// rmsNormQuantizeNew(stream, x, residual, weight, eps, ...) and siluMulQuantizeNew(stream, gate, up, ...): of
+// what an operation makes; the rest of the arguments, from the rotation on, is that of quantizeNew
+Napi::Value rms_norm_quantize_new(const Napi::CallbackInfo& info);
+Napi::Value silu_mul_quantize_new(const Napi::CallbackInfo& info);
 // quantizedPart(q, part, dtype, shape): Tensor, a view into the block; parts count as in quantizedCreate
 Napi::Value quantized_part(const Napi::CallbackInfo& info);
 // quantizedRelease(q)

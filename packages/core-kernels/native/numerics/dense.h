@@ -11,6 +11,7 @@
 #endif
 
 #include "numerics/host_device.h"
+#include "numerics/select.h"
 #include "qutlass.h"
 
 namespace qutlass {
@@ -20,15 +21,14 @@ QUTLASS_HD inline float bf16_to_f32(uint16_t bits) {
 }
 
 QUTLASS_HD inline uint16_t f32_to_bf16(float value) {
-  uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
-    return static_cast<uint16_t>((bits >> 16) | 0x40u);  // keep NaN a NaN
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
 #ifdef __CUDA_ARCH__
-  return __bfloat16_as_ushort(__float2bfloat16_rn(value));
+  const uint32_t rounded = static_cast<uint32_t>(__bfloat16_as_ushort(__float2bfloat16_rn(value))) << 16;
 #else
-  bits += 0x7FFFu + ((bits >> 16) & 1u);
-  return static_cast<uint16_t>(bits >> 16);
+  const uint32_t rounded = bits + 0x7FFFu + (bits >> 16 & 1u);
 #endif
+  const uint32_t nan = bits | 0x400000u;  // not to become infinite
+  return static_cast<uint16_t>(select(value == value, rounded, nan) >> 16);
 }
 
 // The instructions of a GPU make every NaN the same; its sign stays, as on the CPU.

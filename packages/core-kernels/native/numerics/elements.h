@@ -10,15 +10,10 @@
 #include <cstdint>
 
 #include "numerics/host_device.h"
+#include "numerics/select.h"
 #include "qutlass.h"
 
 namespace qutlass {
-
-// condition ? a : b as a mask, which compilers do not turn back into a branch.
-QUTLASS_HD inline uint32_t select(bool condition, uint32_t a, uint32_t b) {
-  const uint32_t mask = 0u - static_cast<uint32_t>(condition);
-  return (a & mask) | (b & ~mask);
-}
 
 // A sign bit, `E` exponent bits, `M` mantissa bits; `Top` is the largest finite code without its sign.
 template <int E, int M, int Bias, uint32_t Top, uint32_t NaN>

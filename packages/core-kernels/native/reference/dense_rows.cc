@@ -9,15 +9,8 @@
 namespace qutlass {
 namespace {
 
-// The conversions of numerics/dense.h, on the bits and without branches, so that the loops below become
+// The f16 conversions of numerics/dense.h, on the bits and without branches, so that the loops below become
 // vector code. (Where the compiler cannot assume F16C, _Float16 is a function call per element.)
-
-uint16_t f32_to_bf16_bits(float value) {
-  const auto bits = std::bit_cast<int32_t>(value);
-  const int32_t rounded = static_cast<int32_t>(static_cast<uint32_t>(bits) + 0x7FFFu + ((bits >> 16) & 1));
-  const bool nan = (bits & 0x7FFFFFFF) > 0x7F800000;
-  return static_cast<uint16_t>((nan ? bits | 0x400000 : rounded) >> 16);
-}
 
 float f16_bits_to_f32(uint16_t half) {
   // The exponent field lands 112 too low; a multiplication corrects it for normal and subnormal numbers
@@ -66,7 +59,7 @@ void store_row(const float* values, const qutlass_tensor& tensor, int64_t offset
   uint16_t* target = static_cast<uint16_t*>(tensor.data) + offset;
   if (tensor.dtype == QUTLASS_BF16) {
     vectorized([=] {
-      for (int64_t i = 0; i < count; ++i) target[i] = f32_to_bf16_bits(values[i]);
+      for (int64_t i = 0; i < count; ++i) target[i] = f32_to_bf16(values[i]);
     });
   } else {
     vectorized([=] {

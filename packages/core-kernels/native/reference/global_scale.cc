@@ -7,11 +7,10 @@
 #include "device.h"
 #include "numerics/group_scale.h"
 #include "rotation.h"
+#include "steps.h"
 
 namespace qutlass {
-namespace {
 
-// Over finite values only: a NaN or an infinity spoils its own group, not the scale of all others.
 float finite_amax(Context& context, const qutlass_tensor& x, const qutlass_rotation& rotation) {
   const int64_t row_count = x.shape[0], cols = x.shape[1];
   const Scratch memory(context.memory, static_cast<size_t>(row_count) * sizeof(float));
@@ -34,7 +33,6 @@ float finite_amax(Context& context, const qutlass_tensor& x, const qutlass_rotat
   return *std::max_element(row_amax, row_amax + row_count);
 }
 
-}  // namespace
 }  // namespace qutlass
 
 extern "C" qutlass_status qutlass_global_scale(qutlass_stream* stream, const qutlass_tensor* x,

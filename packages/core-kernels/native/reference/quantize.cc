@@ -8,6 +8,7 @@
 #include "group_scale.h"
 #include "numerics/quantized.h"
 #include "rotation.h"
+#include "steps.h"
 
 namespace qutlass {
 namespace {
@@ -97,8 +98,31 @@ void quantize_rows(Context& context, const Job& job, const GroupScale* shared, i
   }
 }
 
-void quantize(Context& context, const Job& job) {
+}  // namespace
+
+Quantization require_quantization(const char* name, const qutlass_tensor* x, const qutlass_rotation* rotation,
+                                  int32_t find_global_scale, const qutlass_quantized* out) {
+  if (!out) fail(QUTLASS_E_ARGUMENT, "out: expected a quantized matrix, got NULL");
+  require_quantized("out", *out);
+  require_float_tensor(name, x, 2);
+  require_shape(name, *x, {out->rows, out->cols});
+  require_rotation("rotation", rotation, out->cols);
+  if (find_global_scale && !has_global_scale(out->format.rule)) {
+    fail(QUTLASS_E_FORMAT, "find_global_scale: expected 0 for a format without a global scale, got %d",
+         find_global_scale);
+  }
+  return {copy_rotation(rotation), find_global_scale != 0, *out};
+}
+
+void quantize(Context& context, const qutlass_tensor& x, const Quantization& quantization) {
+  const Job job{x, quantization.rotation, quantization.out};
   const qutlass_quantized& out = job.out;
+  const int32_t rule = out.format.rule;
+  if (quantization.find_global_scale) {
+    *out.global_scale = rule == QUTLASS_RULE_MX_ABS_MAX
+                            ? kMxAbsMax
+                            : nv_global_scale(rule, finite_amax(context, x, job.rotation));
+  }
   const int64_t scales = scale_rows(out) * scale_cols(out);
   if (out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4) {
     std::memset(out.scales, 0, static_cast<size_t>(blocked_bytes(scale_rows(out), scale_cols(out))));
@@ -112,23 +136,19 @@ void quantize(Context& context, const Job& job) {
   });
 }
 
-}  // namespace
 }  // namespace qutlass
 
 extern "C" qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlass_tensor* x,
-                                           const qutlass_rotation* rotation, const qutlass_quantized* out) {
+                                           const qutlass_rotation* rotation, int32_t find_global_scale,
+                                           const qutlass_quantized* out) {
   using namespace qutlass;
   return guarded([&] {
     require_stream(stream);
-    if (!out) fail(QUTLASS_E_ARGUMENT, "out: expected a quantized matrix, got NULL");
-    require_quantized("out", *out);
-    require_float_tensor("x", x, 2);
-    require_shape("x", *x, {out->rows, out->cols});
-    require_rotation("rotation", rotation, out->cols);
-    const Job job{*x, copy_rotation(rotation), *out};
-    if (const auto* gpu = stream->device.operations) return gpu->quantize(*stream, *x, job.rotation, *out);
-    stream->launch({x->data, job.rotation.data, out->codes, out->scales, out->zero_points, out->global_scale,
+    const Quantization q = require_quantization("x", x, rotation, find_global_scale, out);
+    if (const auto* gpu = stream->device.operations)
+      return gpu->quantize(*stream, *x, q.rotation, q.find_global_scale, *out);
+    stream->launch({x->data, q.rotation.data, out->codes, out->scales, out->zero_points, out->global_scale,
                     out->clip_mask},
-                   [job](Context& context) { quantize(context, job); });
+                   [x = *x, q](Context& context) { quantize(context, x, q); });
   });
 }

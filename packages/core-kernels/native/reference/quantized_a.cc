@@ -67,11 +67,7 @@ QuantizedA::QuantizedA(qutlass_stream& stream, const qutlass_matmul_problem& pro
       block_(device_.allocate(quantized_a_bytes(problem))) {
   try {
     const qutlass_quantized q = in(problem).a.quantized;
-    if (q.global_scale) {
-      const qutlass_tensor scale{q.global_scale, QUTLASS_F32, 1, {1}};
-      require_ok(qutlass_global_scale(&stream, &dense_, &rotation_, &format_, &scale));
-    }
-    require_ok(qutlass_quantize(&stream, &dense_, &rotation_, &q));
+    require_ok(qutlass_quantize(&stream, &dense_, &rotation_, q.global_scale != nullptr, &q));
   } catch (...) {
     device_.release_later(block_);
     throw;

@@ -4,34 +4,49 @@
 #include "check.h"
 #include "cpu/vectorized.h"
 #include "dense_rows.h"
-#include "device.h"
 #include "dot.h"
 #include "memory.h"
 #include "same_shape.h"
+#include "steps.h"
 
 namespace qutlass {
-namespace {
+
+RmsNorm require_rms_norm(const qutlass_tensor* x, const qutlass_tensor* residual,
+                         const qutlass_tensor* weight, float eps) {
+  require_float_tensor("x", x, -1);
+  require_float_tensor("weight", weight, 1);
+  require_shape("weight", *weight, {x->shape[x->rank - 1]});
+  qutlass_tensor carried{};
+  if (residual && residual->data) {
+    require_float_tensor("residual", residual, -1);
+    require_same_shape("residual", *residual, *x);
+    carried = *residual;
+  }
+  if (!(eps > 0) || !std::isfinite(eps)) {
+    fail(QUTLASS_E_ARGUMENT, "eps: expected a finite number above 0, got %g", static_cast<double>(eps));
+  }
+  return {*x, carried, *weight, eps};
+}
 
 // The normalization reads the float32 sum, not its rounded copy in the residual.
-void rms_norm(Context& context, const qutlass_tensor& x, const qutlass_tensor& residual,
-              const qutlass_tensor& weight, float eps, const qutlass_tensor& out) {
-  const int64_t width = weight.shape[0];
-  const int64_t rows = element_count(x) / width;
+void rms_norm(Context& context, const RmsNorm& norm, const qutlass_tensor& out) {
+  const int64_t width = norm.weight.shape[0];
+  const int64_t rows = element_count(norm.x) / width;
   context.threads.parallel_for(rows, rows_per_piece(width), [&](int64_t begin, int64_t end) {
     Scratch scratch(context.memory, static_cast<size_t>(3 * width) * sizeof(float));
     float* values = scratch.as<float>();
     float* addend = values + width;
-    const float* gain = load_row(weight, 0, width, addend + width);
+    const float* gain = load_row(norm.weight, 0, width, addend + width);
     for (int64_t row = begin; row < end; ++row) {
-      const float* input = load_row(x, row * width, width, values);
-      if (residual.data) {
-        const float* carried = load_row(residual, row * width, width, addend);
+      const float* input = load_row(norm.x, row * width, width, values);
+      if (norm.residual.data) {
+        const float* carried = load_row(norm.residual, row * width, width, addend);
         for (int64_t i = 0; i < width; ++i) values[i] = input[i] + carried[i];
-        store_row(values, residual, row * width, width);
+        store_row(values, norm.residual, row * width, width);
         input = values;
       }
       const float mean = dot(input, input, width) / static_cast<float>(width);
-      const float factor = 1.0f / std::sqrt(mean + eps);
+      const float factor = 1.0f / std::sqrt(mean + norm.eps);
       vectorized([=] {
         for (int64_t i = 0; i < width; ++i) values[i] = input[i] * factor * gain[i];
       });
@@ -40,7 +55,6 @@ void rms_norm(Context& context, const qutlass_tensor& x, const qutlass_tensor& r
   });
 }
 
-}  // namespace
 }  // namespace qutlass
 
 // out may be x itself: a row is read before it is written.
@@ -50,28 +64,14 @@ extern "C" qutlass_status qutlass_rms_norm(qutlass_stream* stream, const qutlass
   using namespace qutlass;
   return guarded([&] {
     require_stream(stream);
-    require_float_tensor("x", x, -1);
-    require_float_tensor("weight", weight, 1);
-    require_shape("weight", *weight, {x->shape[x->rank - 1]});
+    const RmsNorm norm = require_rms_norm(x, residual, weight, eps);
     require_float_tensor("out", out, -1);
     require_same_shape("out", *out, *x);
-    qutlass_tensor carried{};
-    if (residual && residual->data) {
-      require_float_tensor("residual", residual, -1);
-      require_same_shape("residual", *residual, *x);
-      if (residual->data == out->data) {
-        fail(QUTLASS_E_ARGUMENT, "residual: expected memory of its own, got that of out");
-      }
-      carried = *residual;
-    }
-    if (!(eps > 0) || !std::isfinite(eps)) {
-      fail(QUTLASS_E_ARGUMENT, "eps: expected a finite number above 0, got %g", static_cast<double>(eps));
-    }
+    if (norm.residual.data && norm.residual.data == out->data)
+      fail(QUTLASS_E_ARGUMENT, "residual: expected memory of its own, got that of out");
     if (const auto* gpu = stream->device.operations)
-      return gpu->rms_norm(*stream, *x, carried, *weight, eps, *out);
-    stream->launch({x->data, carried.data, weight->data, out->data},
-                   [x = *x, carried, weight = *weight, eps, out = *out](Context& context) {
-                     rms_norm(context, x, carried, weight, eps, out);
-                   });
+      return gpu->rms_norm(*stream, *x, norm.residual, *weight, eps, *out);
+    stream->launch({x->data, norm.residual.data, weight->data, out->data},
+                   [norm, out = *out](Context& context) { rms_norm(context, norm, out); });
   });
 }

@@ -7,7 +7,6 @@
 #include "cpu/vectorized.h"
 #include "device.h"
 #include "numerics/dense.h"
-#include "numerics/elements.h"
 #include "numerics/hadamard.h"
 #include "same_shape.h"
 
@@ -54,21 +53,13 @@ void sylvester(T* y, int32_t size, int32_t half = 1) {
   }
 }
 
-// round_to_bf16, as a mask instead of a branch: loops over it become vector code.
-[[gnu::always_inline]] inline float bf16_in_loop(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  const uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) & 0xFFFF0000u;
-  const uint32_t nan = (bits | 0x400000u) & 0xFFFF0000u;
-  return std::bit_cast<float>(select(x == x, rounded, nan));
-}
-
 // Multiplying by the entry before adding keeps to the definition, sums of products of bfloat16 numbers (each
 // exact in float32), and sums no more than the result holds, so nothing overflows on the way.
 [[gnu::always_inline]] inline void hadamard_block(const qutlass_rotation& rotation, const float* __restrict x,
                                                   float* __restrict y) {
   const float entry = hadamard_entry(rotation.size);
   const auto* signs = static_cast<const int8_t*>(rotation.data);
-  for (int32_t i = 0; i < rotation.size; ++i) y[i] = bf16_in_loop(x[i]) * entry;
+  for (int32_t i = 0; i < rotation.size; ++i) y[i] = round_to_bf16(x[i]) * entry;
   if (signs) {
     for (int32_t i = 0; i < rotation.size; ++i) y[i] = signs[i] < 0 ? -y[i] : y[i];
   }

@@ -1,4 +1,5 @@
 import { attention, type FloatDType, ropeAppend, scope, type Tensor } from '@qutlass/core-kernels';
+import type { Deferred } from './deferred.js';
 import type { KVCache } from './kv-cache.js';
 import { LinearModule } from './linear.js';
 import { Module } from './module.js';
@@ -45,7 +46,7 @@ export class Attention extends Module {
 
   /** x [M, hidden] to [M, hidden]. Appends keys and values to the cache. */
   forward<D extends FloatDType>(
-    x: Tensor<D>,
+    x: Tensor<D> | Deferred<D>,
     { positions, inverseFrequencies, cache }: AttentionContext,
   ): Tensor<D> {
     const { keys, values } = cache.layer(this.#index);

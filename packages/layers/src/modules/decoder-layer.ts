@@ -31,9 +31,9 @@ export class DecoderLayer extends Module {
     context: AttentionContext,
   ): Tensor<D> {
     const inputNorm = this.child('input_layernorm') as RMSNorm;
-    using attentionInput = delta ? inputNorm.forward(delta, residual) : inputNorm.forward(residual);
+    const attentionInput = delta ? inputNorm.defer(delta, residual) : inputNorm.defer(residual);
     using attended = (this.child('self_attn') as Attention).forward(attentionInput, context);
-    using mlpInput = (this.child('post_attention_layernorm') as RMSNorm).forward(attended, residual);
+    const mlpInput = (this.child('post_attention_layernorm') as RMSNorm).defer(attended, residual);
     return (this.child('mlp') as GatedMLP).forward(mlpInput);
   }
 }

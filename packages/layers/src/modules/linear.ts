@@ -4,17 +4,19 @@ import {
   requireSameDevice,
   scope,
   shapeText,
-  type Tensor,
+  Tensor,
 } from '@qutlass/core-kernels';
 import {
   type Accuracy,
   type Factor,
   type Format,
+  type GroupOptions,
   matmul,
   matmulGroup,
+  type OperandA,
   type Rotation,
-  type Weight,
 } from '@qutlass/gemm';
+import { Deferred } from './deferred.js';
 import type { Embedding } from './embedding.js';
 import { Module } from './module.js';
 
@@ -32,6 +34,21 @@ function isSameReading(a: Reading, b: Reading): boolean {
   return a.rotation === b.rotation || Boolean(a.rotation && b.rotation?.equals(a.rotation));
 }
 
+/**
+ * The options of a product of this operand. What a layer makes of its input multiplies with its weight, which was checked when
+ * the layer was made, so the pair of formats is not in the types here.
+ */
+function productOptions<D extends FloatDType>(
+  operand: OperandA,
+  { activations, accuracy }: Reading,
+  outDType: D,
+): GroupOptions<D> & { activations?: never } {
+  const options = { outDType, accuracy };
+  return activations && operand instanceof Tensor
+    ? { ...options, activations: activations as never }
+    : options;
+}
+
 /** A layer y = x W^T + b, W [outFeatures, inFeatures], whatever W is stored in. */
 export abstract class LinearModule extends Module {
   abstract readonly inFeatures: number;
@@ -41,9 +58,9 @@ export abstract class LinearModule extends Module {
    * x [.., inFeatures] to [.., outFeatures] in the dtype of x. Returns at once.
    * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DISPOSED`
    */
-  forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+  forward<D extends FloatDType>(x: Tensor<D> | Deferred<D>): Tensor<D> {
     this.#requireInput(x);
-    if (x.rank === 2) return this.product(x);
+    if (x instanceof Deferred || x.rank === 2) return this.product(x);
     using matrix = x.reshape([x.size / this.inFeatures, this.inFeatures]);
     using out = this.product(matrix);
     return out.reshape([...x.shape.slice(0, -1), this.outFeatures]);
@@ -54,19 +71,20 @@ export abstract class LinearModule extends Module {
    * the products are made together; else it is as if each were called.
    * @throws QutlassError as {@link forward}
    */
-  static forwardGroup<D extends FloatDType>(layers: readonly LinearModule[], x: Tensor<D>): Tensor<D>[] {
+  static forwardGroup<D extends FloatDType>(
+    layers: readonly LinearModule[],
+    x: Tensor<D> | Deferred<D>,
+  ): Tensor<D>[] {
     for (const layer of layers) layer.#requireInput(x);
     return scope(() => {
       const [first] = layers;
-      if (!first || !layers.every(({ reading }) => isSameReading(reading, first.reading)))
-        return layers.map((layer) => layer.forward(x));
+      if (!first || !layers.every(({ reading }) => isSameReading(reading, first.reading))) {
+        const made = x instanceof Deferred ? x.dense() : x;
+        return layers.map((layer) => layer.forward(made));
+      }
       const factors = layers.map(({ factor }) => factor);
-      const { activations, accuracy } = first.reading;
-      const options = { outDType: x.dtype, accuracy };
-      const padded = first.padded(x);
-      if (!activations) return matmulGroup(padded, factors, options);
-      // A layer that quantizes its input has a quantized weight.
-      return matmulGroup(padded, factors as readonly Factor<Weight>[], { ...options, activations });
+      const operand = first.operand(x) as Tensor<D>;
+      return matmulGroup(operand, factors, productOptions(operand, first.reading, x.dtype));
     });
   }
 
@@ -75,21 +93,29 @@ export abstract class LinearModule extends Module {
     return { cols: this.inFeatures, activations: null, accuracy: 'exact' };
   }
 
-  /** x [M, inFeatures] with the columns that are multiplied, x itself if it has them. */
-  protected padded<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    return x;
+  /**
+   * x [M, inFeatures] as it is handed to a product, x itself if nothing becomes of it before. What is dense here is quantized
+   * by the product, if the layer reads it so.
+   */
+  protected operand(x: Tensor<FloatDType> | Deferred): OperandA {
+    return x instanceof Deferred ? x.dense() : x;
   }
 
   /** What it is multiplied with. */
   protected abstract get factor(): Factor;
 
   /** x [M, inFeatures] to [M, outFeatures]. */
-  protected product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const { b, bias } = this.factor;
-    return matmul(x, b, { bias, outDType: x.dtype });
+  protected product<D extends FloatDType>(x: Tensor<D> | Deferred<D>): Tensor<D> {
+    const operand = this.operand(x) as Tensor<D>;
+    try {
+      const { b, bias } = this.factor;
+      return matmul(operand, b, { bias, ...productOptions(operand, this.reading, x.dtype) });
+    } finally {
+      if (operand !== x) operand.dispose();
+    }
   }
 
-  #requireInput(x: Tensor): void {
+  #requireInput(x: Pick<Tensor, 'shape'>): void {
     this.requireLive(this.constructor.name);
     if (x.shape.at(-1) === this.inFeatures) return;
     throw invalidArgument('QUTLASS_E_SHAPE', 'x', `shape [.., ${this.inFeatures}]`, shapeText(x.shape));

@@ -1,4 +1,6 @@
 import { type FloatDType, scope, siluMul, type Tensor } from '@qutlass/core-kernels';
+import { siluMulQuantize } from '@qutlass/quant';
+import { Deferred } from './deferred.js';
 import { LinearModule } from './linear.js';
 import { Module } from './module.js';
 
@@ -12,11 +14,15 @@ export class GatedMLP extends Module {
   }
 
   /** x [M, hidden] to [M, hidden]. */
-  forward<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
+  forward<D extends FloatDType>(x: Tensor<D> | Deferred<D>): Tensor<D> {
     return scope(() => {
       const projections = ['gate_proj', 'up_proj'].map((name) => this.#linear(name));
-      const [gate, up] = LinearModule.forwardGroup(projections, x);
-      return this.#linear('down_proj').forward(siluMul(gate!, up!));
+      const [gate, up] = LinearModule.forwardGroup(projections, x) as [Tensor<D>, Tensor<D>];
+      const gated = new Deferred(gate, {
+        dense: () => siluMul(gate, up),
+        quantized: (format, options) => siluMulQuantize(gate, up, format, options),
+      });
+      return this.#linear('down_proj').forward(gated);
     });
   }
 

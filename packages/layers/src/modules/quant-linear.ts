@@ -11,11 +11,12 @@ import {
   type Accuracy,
   type Factor,
   FORMAT_PAIRS,
-  matmul,
+  type OperandA,
   type PreparedWeight,
   prepare,
 } from '@qutlass/gemm';
 import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
+import { Deferred } from './deferred.js';
 import { LinearModule, type Reading, requireBias, requireWeight } from './linear.js';
 
 export interface QuantLinearOptions {
@@ -113,22 +114,12 @@ export class QuantLinear extends LinearModule {
     return { cols: prepared.shape[1], activations, rotation, accuracy };
   }
 
-  protected override padded<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const [, cols] = this.prepared.shape;
-    return cols === this.inFeatures ? x : pad(x, x.shape[0] ?? 1, cols);
-  }
-
-  protected override product<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-    const { prepared, bias, activations, accuracy } = this;
-    const outDType = x.dtype;
-    const padded = this.padded(x);
-    try {
-      return activations
-        ? matmul(padded, prepared, { bias, outDType, accuracy, activations })
-        : matmul(padded, prepared, { bias, outDType, accuracy });
-    } finally {
-      if (padded !== x) padded.dispose();
-    }
+  protected override operand(x: Tensor<FloatDType> | Deferred): OperandA {
+    const { cols, activations, rotation } = this.reading;
+    if (cols !== this.inFeatures)
+      return scope(() => pad(super.operand(x) as Tensor<FloatDType>, x.shape[0] ?? 1, cols));
+    if (activations && x instanceof Deferred) return x.quantized(activations, rotation ? { rotation } : {});
+    return super.operand(x);
   }
 
   protected get factor(): Factor {

@@ -1,4 +1,6 @@
 import { type FloatDType, invalidArgument, rmsNorm, shapeText, type Tensor } from '@qutlass/core-kernels';
+import { rmsNormQuantize } from '@qutlass/quant';
+import { Deferred } from './deferred.js';
 import { Module } from './module.js';
 
 /** Root mean square normalization: x * rsqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019). */
@@ -22,5 +24,14 @@ export class RMSNorm extends Module {
   /** x [M, features], normalized. With `residual`: normalizes x + residual, and writes that sum into residual. */
   forward<D extends FloatDType>(x: Tensor<D>, residual?: Tensor<D>): Tensor<D> {
     return rmsNorm(x, this.weight, this.eps, residual);
+  }
+
+  /** As {@link forward}, for a layer that may quantize it. */
+  defer<D extends FloatDType>(x: Tensor<D>, residual?: Tensor<D>): Deferred<D> {
+    const { weight, eps } = this;
+    return new Deferred(x, {
+      dense: () => rmsNorm(x, weight, eps, residual),
+      quantized: (format, options) => rmsNormQuantize(x, weight, eps, format, { ...options, residual }),
+    });
   }
 }

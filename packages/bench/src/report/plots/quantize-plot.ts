@@ -14,6 +14,9 @@ export function quantizeFigures(results: QuantizeResults): Figure[] {
   return [rateFigure(results), ...(sizes.size >= LEAST_SIZES ? [sizeFigure(results)] : [])];
 }
 
+/** Those of a matrix that is there before. */
+const stored = (rows: readonly QuantizeRow[]) => rows.filter(({ made }) => made === null);
+
 const kind = ({ format }: QuantizeRow) => kindOf(format);
 const name = ({ format, globalScale }: QuantizeRow) =>
   globalScale === 'given' ? `${format}, global scale given` : format;
@@ -21,7 +24,7 @@ const name = ({ format, globalScale }: QuantizeRow) =>
 /** Every format on the largest matrix. */
 function rateFigure({ rows, limits }: QuantizeResults): Figure {
   const largest = rows.reduce((best, row) => (row.m * row.k > best.m * best.k ? row : best));
-  const shown = rows.filter(({ m, k }) => m === largest.m && k === largest.k);
+  const shown = stored(rows).filter(({ m, k }) => m === largest.m && k === largest.k);
   const names = [...new Set(shown.map(name))];
   const copy = limits.copyBandwidth.median / 1e9;
   const plot = renderPlot({
@@ -62,7 +65,9 @@ function rateFigure({ rows, limits }: QuantizeResults): Figure {
 
 /** One format of each kind, by size. */
 function sizeFigure({ rows, limits }: QuantizeResults): Figure {
-  const plain = rows.filter(({ rotation, globalScale }) => rotation === null && globalScale !== 'given');
+  const plain = stored(rows).filter(
+    ({ rotation, globalScale }) => rotation === null && globalScale !== 'given',
+  );
   const first = new Map<string, string>();
   for (const row of plain) if (!first.has(kind(row))) first.set(kind(row), row.format);
   const shown = plain.filter((row) => first.get(kind(row)) === row.format);

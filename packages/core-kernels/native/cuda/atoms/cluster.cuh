@@ -29,16 +29,24 @@ struct Cluster {
   }
 };
 
-// Every thread says that its block runs and that its barriers are initialized, then waits for those of the
-// cluster. Nothing else is ordered: that would wait for all copies on their way.
+// Every thread says that its block runs, and that barriers which it published (mbarrier.cuh) may be used,
+// then waits for those of the cluster. Nothing else is ordered: that would wait for all copies on their way.
 __device__ inline void arrive_at_cluster() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("fence.mbarrier_init.release.cluster; barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
 #endif
 }
 __device__ inline void wait_for_cluster() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
+// All threads of the cluster meet; what one of them wrote before, also to peers, all see after.
+__device__ inline void synchronize_cluster() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+  wait_for_cluster();
 #endif
 }
 
@@ -56,6 +64,14 @@ class Peer {
   }
   __device__ uint32_t address(const void* own) const {
     return static_cast<uint32_t>(__cvta_generic_to_shared(own)) + apart_;
+  }
+  // *own there = value
+  __device__ void store(int32_t* own, int32_t value) const {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(address(own)), "r"(value) : "memory");
+#else
+    *own = value;
+#endif
   }
 
  private:

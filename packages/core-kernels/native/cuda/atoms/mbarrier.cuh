@@ -11,7 +11,7 @@ namespace qutlass::cuda {
 struct Barrier {
   uint64_t state;
 
-  // By one thread; the others, of the cluster too, see it after a barrier of theirs.
+  // By one thread, which publishes it.
   __device__ void init(int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address()), "r"(arrivals) : "memory");
   }
@@ -72,5 +72,13 @@ struct Barrier {
  private:
   __device__ uint32_t address() const { return static_cast<uint32_t>(__cvta_generic_to_shared(&state)); }
 };
+
+// By a thread that initialized barriers: when it has met others, of the cluster too, they and their copies
+// may use them.
+__device__ inline void publish_barriers() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
 
 }  // namespace qutlass::cuda

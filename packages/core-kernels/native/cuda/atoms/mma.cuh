@@ -27,6 +27,24 @@ __device__ inline void load_matrices_transposed(const void* row, uint32_t& r0, u
                : "memory");
 }
 
+// The way back (sm_90): lane l has word l % 4 of row l / 4 of each matrix.
+__device__ inline void store_matrices(void* row, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+#if __CUDA_ARCH__ >= 900
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(r0),
+               "r"(r1), "r"(r2), "r"(r3)
+               : "memory");
+#else
+  const uint32_t words[4] = {r0, r1, r2, r3};
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const uint32_t to = __shfl_sync(0xFFFFFFFFu, address, 8 * i + lane / 4) + lane % 4 * 4;
+    asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(words[i]) : "memory");
+  }
+#endif
+}
+
 // A matrix of 8 x 8 of 16 bits in the registers of a warp, a lane with two neighbours of a row, transposed.
 __device__ inline uint32_t transpose_matrix(uint32_t pair) {
   uint32_t transposed;

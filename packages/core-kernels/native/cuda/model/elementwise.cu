@@ -6,15 +6,12 @@
 #include "cuda/operations.h"
 #include "dense.cuh"
 #include "launch.h"
+#include "silu_mul.cuh"
 
 namespace qutlass::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-
-struct SiluMul {
-  __device__ float operator()(float gate, float up) const { return gate / (1.0f + expf(-gate)) * up; }
-};
 
 struct ScaledAdd {
   float scale;

@@ -8,6 +8,7 @@
 #include "cuda/operations.h"
 #include "dense.cuh"
 #include "launch.h"
+#include "rms_norm.cuh"
 
 namespace qutlass::cuda {
 namespace {
@@ -46,13 +47,6 @@ __device__ void load_sum(const RmsNorm& p, int64_t offset, int64_t column, float
 }
 
 template <int V>
-__device__ float sum_of_squares(const float (&values)[V], float sum) {
-#pragma unroll
-  for (int i = 0; i < V; ++i) sum = fmaf(values[i], values[i], sum);
-  return sum;
-}
-
-template <int V>
 __device__ void store_normalized(const RmsNorm& p, int64_t row, int64_t column, float factor,
                                  const float (&gain)[V], float (&values)[V]) {
   const int64_t offset = row * p.width + column;
@@ -75,15 +69,15 @@ __global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(RmsNorm p) {
     const int64_t column = first + j * step;
     if (column >= p.width) continue;
     load_sum<V>(p, row * p.width + column, column, held[j], gains[j]);
-    sum = sum_of_squares<V>(held[j], sum);
+    sum = add_squares<V>(held[j], sum);
   }
   for (int64_t column = first + Held * step; column < p.width; column += step) {
     float values[V], gain[V];
     load_sum<V>(p, row * p.width + column, column, values, gain);
-    sum = sum_of_squares<V>(values, sum);
+    sum = add_squares<V>(values, sum);
   }
   sum = block_reduce(sum, 0.0f, [](float a, float b) { return a + b; });
-  const float factor = 1.0f / sqrtf(sum / static_cast<float>(p.width) + p.eps);
+  const float factor = rms_factor(sum, p.width, p.eps);
 #pragma unroll
   for (int j = 0; j < Held; ++j) {
     const int64_t column = first + j * step;

@@ -1,115 +1,16 @@
-// Quantization where a group fills a thread block, a row or a square, or more than one.
-#include <algorithm>
-
-#include "cuda/quantize/combine.cuh"
-#include "cuda/quantize/quantize.cuh"
+// Quantization of a matrix where a group fills a thread block, or more than one.
+#include "cuda/quantize/block_groups.cuh"
 
 namespace qutlass::cuda {
-namespace {
 
-template <typename Spans>
-struct BlockJob {
-  qutlass_tensor x;
-  Rotation rotation;
-  qutlass_quantized out;
-  Spans spans;
-  const GroupRange* partial;  // of the parts, `partials` to each; null: each span is a group
-  int64_t partials;
-};
-
-// The scale of the group of a span.
-template <int kTiles, typename Spans>
-__device__ GroupScale span_scale(const BlockJob<Spans>& job, int64_t index, const typename Spans::Item& span,
-                                 const float (&x)[kTiles][kTile]) {
-  const GroupRange range = job.partial
-                               ? combine_ranges(job.partial + span.part * job.partials, job.partials)
-                               : block_range(range_of<kTiles * kTile>(x[0], is_symmetric(job.out.format)));
-  const GroupScale scale = scale_from_range(job.out.format, range, load_global_scale(job.out));
-  if (threadIdx.x == 0 && (!job.partial || index == span.part * job.spans.per_part())) {
-    const int64_t groups = scale_cols(job.out), row = quotient(span.part, groups);
-    store_group_scale(job.out, row, span.part - row * groups, scale);
-  }
-  return scale;
-}
-
-// Where a thread holds little, so many blocks that they hide the latency of memory.
-template <RotateBy kBy, int kTiles>
-constexpr int kBlocks = kTiles <= 2 && kBy != RotateBy::kBlock ? 2 : 1;
-
-template <RotateBy kBy, int kTiles, typename Spans>
-__global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
-    block_groups_kernel(const __grid_constant__ BlockJob<Spans> job) {
-  extern __shared__ uint4 shared[];
-  Rotator<kBy> rotator(job.rotation, shared);
-  const int32_t bits = element_storage_bits(job.out.format.element);
-  // Backwards where x is read for the second time: its end is what the cache still has of it.
-  const auto place = [&](int64_t i) { return job.partial ? job.spans.count() - 1 - i : i; };
-  for (int64_t i = blockIdx.x; i < job.spans.count(); i += gridDim.x) {
-    const int64_t index = place(i);
-    const auto span = job.spans.at(index);
-    float x[kTiles][kTile];
-    rotator.load(job.x, span, x);
-    if (i + gridDim.x < job.spans.count()) rotator.prefetch(job.x, job.spans.at(place(i + gridDim.x)));
-    const GroupScale scale = span_scale(job, index, span, x);
-#pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-      const int position = held_position<kTiles, kTile>(tile), count = span.count(position, kTile);
-      if (count == 0) continue;
-      TileCodes codes;
-      encode_tile(job.out.format, scale, x[tile], codes);
-      store_tile(job.out.codes, bits, span.offset(position), count, codes);
-    }
-    if constexpr (!kSeveralSpans<kBy>) break;
-  }
-}
-
-template <RotateBy kBy, int kTiles, typename Spans>
-void launch(cudaStream_t s, const BlockJob<Spans>& job) {
-  const int bytes = rotation_bytes<kBy>(job.spans.length());
-  constexpr auto* kKernel = block_groups_kernel<kBy, kTiles, Spans>;
-  allow_shared_memory<kKernel>(bytes);
-  const int threads = job.spans.length() / (kTiles * kTile);
-  kKernel<<<span_blocks<kBy>(job.spans.count(), threads), threads, bytes, s>>>(job);
-}
-
-// Whether the rotation has its own number of tiles for a thread.
-constexpr bool has_given_tiles(RotateBy by) { return by == RotateBy::kBlock || matrix_size(by) != 0; }
-
-void launch(cudaStream_t s, const QuantizeJob& job, const Spans& spans, int tiles,
-            const GroupRange* partial = nullptr, int64_t partials = 0) {
-  const BlockJob<Spans> block{job.x, kernel_rotation(job.rotation), job.out, spans, partial, partials};
-  with_rotation(job.rotation, [&](auto constant) {
-    constexpr RotateBy kBy = constant();
-    if constexpr (has_given_tiles(kBy)) {
-      launch<kBy, kTilesBy<kBy>>(s, block);
-    } else {
-      switch (tiles) {
-        case 1: return launch<kBy, 1>(s, block);
-        case 2: return launch<kBy, 2>(s, block);
-        default: return launch<kBy, 4>(s, block);
-      }
-    }
-  });
-}
-
-// The tiles of a thread where the rotation has its own number of them, else 0.
-int given_tiles(const qutlass_rotation& rotation) {
-  int tiles = 0;
-  with_rotation(rotation, [&](auto constant) {
-    if (has_given_tiles(constant())) tiles = kTilesBy<constant()>;
-  });
-  return tiles;
-}
-
-}  // namespace
-
-void enqueue_squares(cudaStream_t s, const QuantizeJob& job) {
-  const BlockJob<Squares> block{
-      job.x, kernel_rotation(job.rotation), job.out, Squares(job.out.rows, job.out.cols), nullptr, 0};
+void enqueue_squares(CudaStream& s, const QuantizeJob<DenseInput>& job) {
+  const BlockJob<DenseInput, Squares> block{
+      job.in, kernel_rotation(job.rotation), job.out, Squares(job.out.rows, job.out.cols), nullptr, 0};
   with_rotation(job.rotation, [&](auto constant) {
     constexpr RotateBy kBy = constant();
     // Hadamard matrices that need a block cross squares.
-    if constexpr (kBy != RotateBy::kBlock) launch<kBy, matrix_size(kBy) ? kTilesBy<kBy> : 4>(s, block);
+    if constexpr (kBy != RotateBy::kBlock)
+      launch_block_groups<kBy, matrix_size(kBy) ? kTilesBy<kBy> : 4>(s, block);
   });
 }
 
@@ -118,23 +19,17 @@ bool group_fits_block(const qutlass_rotation& rotation, int64_t elements) {
   return elements <= (given ? given : 4) * kMostThreads * kTile;
 }
 
-void enqueue_block_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups) {
-  constexpr int64_t kFew = 256;  // groups, to be spread over as many threads as possible
-  int tiles = given_tiles(job.rotation);
-  if (!tiles) tiles = groups.groups < kFew ? 1 : 2;
-  while (groups.elements > tiles * kMostThreads * kTile) tiles *= 2;
-  // Large Hadamard matrices divide spans of a multiple of 2048 elements.
-  const int step = rotate_by(job.rotation) == RotateBy::kBlock ? 2048 : 32 * tiles * kTile;
-  const auto length = static_cast<int32_t>(ceil_div(groups.elements, step) * step);
-  launch(s, job, Spans(groups.groups, groups.elements, length), tiles);
+void enqueue_block_groups(CudaStream& s, const QuantizeJob<DenseInput>& job, const LongGroups& groups) {
+  launch_whole_groups(s, job, groups.groups, groups.elements);
 }
 
-void enqueue_long_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups,
+void enqueue_long_groups(CudaStream& s, const QuantizeJob<DenseInput>& job, const LongGroups& groups,
                          const GroupRange* partial) {
   const int given = given_tiles(job.rotation), tiles = given ? given : 2;
   const int least = rotate_by(job.rotation) == RotateBy::kBlock ? job.rotation.size : 0;
   const int32_t length = std::max(256 * tiles * kTile, least);
-  launch(s, job, Spans(groups.groups, groups.elements, length), tiles, partial, groups.blocks_per_group());
+  launch_block_groups(s, job, Spans(groups.groups, groups.elements, length), tiles, partial,
+                      groups.blocks_per_group());
 }
 
 }  // namespace qutlass::cuda

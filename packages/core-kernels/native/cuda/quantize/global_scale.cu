@@ -22,12 +22,12 @@ void global_scale(Stream stream, Tensor x, const qutlass_rotation& rotation, con
   const LongGroups whole{source.matrix(), source.rotation(), 1, element_count(x)};
   const DeviceScratch partial(stream.device,
                               static_cast<size_t>(whole.partial_ranges()) * sizeof(GroupRange));
-  cuda_stream(stream).run("global_scale",
-                          {x.data, rotation.data, result, source.memory(), partial.as<void>()},
-                          [&](cudaStream_t s) {
-                            source.enqueue(s);
-                            enqueue_nv_global_scale(s, whole, partial.as<GroupRange>(), format.rule, result);
-                          });
+  CudaStream& cuda = cuda_stream(stream);
+  cuda.run("global_scale", {x.data, rotation.data, result, source.memory(), partial.as<void>()},
+           [&](cudaStream_t s) {
+             source.enqueue(s);
+             enqueue_nv_global_scale(cuda, whole, partial.as<GroupRange>(), format.rule, result);
+           });
 }
 
 }  // namespace qutlass::cuda

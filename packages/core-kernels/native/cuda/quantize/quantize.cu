@@ -10,30 +10,36 @@
 
 namespace qutlass::cuda {
 
-void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, const qutlass_quantized& out) {
+void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, bool find_global_scale,
+              const qutlass_quantized& out) {
   const bool squares = out.format.group_rows == kSquare, whole_matrix = out.format.group_rows == 0;
   const bool short_groups = !squares && out.format.group_cols != 0;
   const Source source(stream, x, rotation, squares);
-  const QuantizeJob job{source.matrix(), source.rotation(), out};
+  if (find_global_scale && !short_groups_find_scale(source.rotation(), out)) {
+    global_scale(stream, x, rotation, out.format, {out.global_scale, QUTLASS_F32, 1, {1}});
+    find_global_scale = false;
+  }
+  const QuantizeJob<DenseInput> job{{source.matrix()}, source.rotation(), out, find_global_scale};
 
   const int64_t groups = whole_matrix ? 1 : out.rows;
-  const LongGroups x_groups{job.x, job.rotation, groups, out.rows * out.cols / groups};
+  const LongGroups x_groups{job.in.x, job.rotation, groups, out.rows * out.cols / groups};
   const bool long_groups = !squares && !short_groups && !group_fits_block(job.rotation, x_groups.elements);
   const DeviceScratch partial(
       stream.device, long_groups ? static_cast<size_t>(x_groups.partial_ranges()) * sizeof(GroupRange) : 0);
 
-  cuda_stream(stream).run("quantize",
-                          {x.data, rotation.data, out.codes, out.scales, out.zero_points, out.global_scale,
-                           out.clip_mask, source.memory(), partial.as<void>()},
-                          [&](cudaStream_t s) {
-                            source.enqueue(s);
-                            if (short_groups) return enqueue_short_groups(s, job);
-                            if (squares) return enqueue_squares(s, job);
-                            if (!long_groups) return enqueue_block_groups(s, job, x_groups);
-                            enqueue_partial_ranges(s, x_groups, NonFinite::kCount, !out.format.zero_point,
-                                                   partial.as<GroupRange>());
-                            enqueue_long_groups(s, job, x_groups, partial.as<GroupRange>());
-                          });
+  CudaStream& cuda = cuda_stream(stream);
+  cuda.run("quantize",
+           {x.data, rotation.data, out.codes, out.scales, out.zero_points, out.global_scale, out.clip_mask,
+            source.memory(), partial.as<void>()},
+           [&](cudaStream_t s) {
+             source.enqueue(s);
+             if (short_groups) return enqueue_short_groups(cuda, job);
+             if (squares) return enqueue_squares(cuda, job);
+             if (!long_groups) return enqueue_block_groups(cuda, job, x_groups);
+             enqueue_partial_ranges(cuda, x_groups, NonFinite::kCount, !out.format.zero_point,
+                                    partial.as<GroupRange>());
+             enqueue_long_groups(cuda, job, x_groups, partial.as<GroupRange>());
+           });
 }
 
 }  // namespace qutlass::cuda

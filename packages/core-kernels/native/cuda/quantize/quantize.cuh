@@ -4,33 +4,53 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/quantize/encode.cuh"
 #include "cuda/quantize/group.cuh"
+#include "cuda/quantize/input.cuh"
 #include "cuda/quantize/ranges.h"
 #include "cuda/quantize/rotation.cuh"
 #include "cuda/quantize/span.cuh"
+#include "cuda_stream.h"
 #include "qutlass.h"
 
 namespace qutlass::cuda {
 
+// Input: input.cuh
+template <typename Input>
 struct QuantizeJob {
-  qutlass_tensor x;
+  Input in;
   qutlass_rotation rotation;  // not one that takes a copy
   qutlass_quantized out;
+  bool find_global_scale;
 };
 
+// As with_rotation; inputs that operations make are read as they are, or rotated within a warp.
+template <typename Input, typename Visit>
+void with_input_rotation(const qutlass_rotation& rotation, const Visit& visit) {
+  if constexpr (std::is_same_v<Input, DenseInput>) {
+    with_rotation(rotation, visit);
+  } else if (rotate_by(rotation) == RotateBy::kLanes) {
+    visit(std::integral_constant<RotateBy, RotateBy::kLanes>());
+  } else {
+    visit(std::integral_constant<RotateBy, RotateBy::kNothing>());
+  }
+}
+
 // Groups of 16 to 128 elements of a row. Zeroes the padding of the scales too.
-void enqueue_short_groups(cudaStream_t s, const QuantizeJob& job);
+void enqueue_short_groups(CudaStream& s, const QuantizeJob<DenseInput>& job);
+// Whether it can find the global scale that the format has.
+bool short_groups_find_scale(const qutlass_rotation& rotation, const qutlass_quantized& out);
 
 // Squares of 128 x 128.
-void enqueue_squares(cudaStream_t s, const QuantizeJob& job);
+void enqueue_squares(CudaStream& s, const QuantizeJob<DenseInput>& job);
 
 // Groups that follow each other, rows or a whole matrix. Each of them in one thread block,
 bool group_fits_block(const qutlass_rotation& rotation, int64_t elements);
-void enqueue_block_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups);
+void enqueue_block_groups(CudaStream& s, const QuantizeJob<DenseInput>& job, const LongGroups& groups);
 // or in several, with their ranges, of enqueue_partial_ranges.
-void enqueue_long_groups(cudaStream_t s, const QuantizeJob& job, const LongGroups& groups,
+void enqueue_long_groups(CudaStream& s, const QuantizeJob<DenseInput>& job, const LongGroups& groups,
                          const GroupRange* partial);
 
 __device__ inline float load_global_scale(const qutlass_quantized& out) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "check.h"
+#include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/quantize/combine.cuh"
 #include "cuda/quantize/rotation.cuh"
+#include "launch.h"
 
 namespace qutlass::cuda {
 namespace {
@@ -24,8 +26,9 @@ struct NvScale {
 
 template <RotateBy kBy>
 __global__ void __launch_bounds__(kMostThreads)
-    partial_ranges_kernel(qutlass_tensor x, Rotation rotation, Spans spans, int64_t blocks_per_group,
+    partial_ranges_kernel(DenseInput x, Rotation rotation, Spans spans, int64_t blocks_per_group,
                           NonFinite non_finite, bool symmetric, GroupRange* partial, NvScale nv) {
+  await_dependency();
   extern __shared__ uint4 shared[];
   constexpr int kTiles = kTilesBy<kBy>;
   Rotator<kBy> rotator(rotation, shared);
@@ -56,6 +59,7 @@ __global__ void __launch_bounds__(kMostThreads)
 
 __global__ void __launch_bounds__(kThreads)
     global_scale_kernel(const GroupRange* partial, int64_t count, int32_t rule, float* out) {
+  await_dependency();
   const GroupRange range = combine_ranges(partial, count);
   if (threadIdx.x == 0) *out = nv_global_scale(rule, range.amax());
 }
@@ -82,16 +86,17 @@ struct Job {
 };
 
 template <RotateBy kBy>
-void launch(cudaStream_t s, const Job& job) {
+void launch(CudaStream& s, const Job& job) {
   const int bytes = rotation_bytes<kBy>(job.spans.length());
   allow_shared_memory<partial_ranges_kernel<kBy>>(bytes);
   const auto blocks = static_cast<unsigned>(job.x.groups * job.blocks_per_group);
-  partial_ranges_kernel<kBy><<<blocks, threads_of(job.x.rotation), bytes, s>>>(
-      job.x.x, kernel_rotation(job.x.rotation), job.spans, job.blocks_per_group, job.non_finite,
-      job.symmetric, job.partial, job.nv);
+  launch_dependent(s, partial_ranges_kernel<kBy>,
+                   {blocks, static_cast<unsigned>(threads_of(job.x.rotation)), static_cast<size_t>(bytes)},
+                   DenseInput{job.x.x}, kernel_rotation(job.x.rotation), job.spans, job.blocks_per_group,
+                   job.non_finite, job.symmetric, job.partial, job.nv);
 }
 
-void launch(cudaStream_t s, const Job& job) {
+void launch(CudaStream& s, const Job& job) {
   with_rotation(job.x.rotation, [&](auto constant) { launch<constant()>(s, job); });
 }
 
@@ -101,18 +106,18 @@ int64_t LongGroups::blocks_per_group() const {
   return std::min(spans_of(*this).per_part(), std::max<int64_t>(1, kBlocks / groups));
 }
 
-void enqueue_partial_ranges(cudaStream_t s, const LongGroups& x, NonFinite non_finite, bool symmetric,
+void enqueue_partial_ranges(CudaStream& s, const LongGroups& x, NonFinite non_finite, bool symmetric,
                             GroupRange* partial) {
   launch(s, {x, spans_of(x), x.blocks_per_group(), non_finite, symmetric, partial, {}});
 }
 
-void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule,
+void enqueue_nv_global_scale(CudaStream& s, const LongGroups& x, GroupRange* partial, int32_t rule,
                              float* out) {
   const Spans spans = spans_of(x);
   if (spans.per_part() <= kFewSpans)
     return launch(s, {x, spans, 1, NonFinite::kIgnore, true, partial, {rule, out}});
   launch(s, {x, spans, x.blocks_per_group(), NonFinite::kIgnore, true, partial, {}});
-  global_scale_kernel<<<1, kThreads, 0, s>>>(partial, x.partial_ranges(), rule, out);
+  launch_dependent(s, global_scale_kernel, {1, kThreads}, partial, x.partial_ranges(), rule, out);
 }
 
 }  // namespace qutlass::cuda

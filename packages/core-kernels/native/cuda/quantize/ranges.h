@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include "cuda/quantize/rotate.h"
+#include "cuda_stream.h"
 #include "numerics/group_scale.h"
 
 namespace qutlass::cuda {
@@ -25,10 +26,10 @@ struct LongGroups {
 enum class NonFinite { kCount, kIgnore };
 
 // The ranges of the parts of the groups, blocks_per_group() of each. symmetric: of the magnitudes.
-void enqueue_partial_ranges(cudaStream_t s, const LongGroups& x, NonFinite non_finite, bool symmetric,
+void enqueue_partial_ranges(CudaStream& s, const LongGroups& x, NonFinite non_finite, bool symmetric,
                             GroupRange* partial);
 // The global scale of an NV rule over the finite values of all elements; groups is 1.
-void enqueue_nv_global_scale(cudaStream_t s, const LongGroups& x, GroupRange* partial, int32_t rule,
+void enqueue_nv_global_scale(CudaStream& s, const LongGroups& x, GroupRange* partial, int32_t rule,
                              float* out);
 
 }  // namespace qutlass::cuda

@@ -15,7 +15,7 @@ constexpr int kThreads = 256;
 
 template <RotateBy kBy>
 __global__ void __launch_bounds__(kMostThreads)
-    rotate_kernel(qutlass_tensor x, Rotation rotation, Spans spans, qutlass_tensor out) {
+    rotate_kernel(DenseInput x, Rotation rotation, Spans spans, qutlass_tensor out) {
   extern __shared__ uint4 shared[];
   constexpr int kTiles = kTilesBy<kBy>;
   Rotator<kBy> rotator(rotation, shared);
@@ -47,7 +47,7 @@ void launch_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, T
   const int bytes = rotation_bytes<kBy>(spans.length());
   allow_shared_memory<rotate_kernel<kBy>>(bytes);
   rotate_kernel<kBy><<<span_blocks<kBy>(spans.count(), threads), threads, bytes, s>>>(
-      x, kernel_rotation(rotation), spans, out);
+      DenseInput{x}, kernel_rotation(rotation), spans, out);
 }
 
 // ---- matrices of any size, on the FP32 units: out = x @ H, or x @ H^T / gain, x seen as rows of the

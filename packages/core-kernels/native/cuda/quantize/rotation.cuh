@@ -1,4 +1,4 @@
-// What a quantizing kernel reads: the tiles of a span, rotated on the way.
+// How a quantizing kernel reads its input: the tiles of a span, rotated on the way.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "cuda/quantize/hadamard_mma.cuh"
+#include "cuda/quantize/input.cuh"
 #include "cuda/quantize/matrix_rotation.cuh"
 #include "cuda/quantize/sylvester.cuh"
 #include "cuda/quantize/tile.cuh"
@@ -64,39 +66,41 @@ class Rotator {
     if constexpr (kSize != 0) {
       MatrixTile<kSize>::stage(static_cast<const uint16_t*>(rotation.data), matrix());
       __syncthreads();
-    } else if constexpr (kBy == RotateBy::kLanes) {
-      // The tiles of a thread lie whole rotations apart.
-      signs_ = tile_signs(rotation, held_position<1, kTile>(0));
     }
   }
 
   // The elements of a span as float32, rotated; zeros beyond its end. A span starts at a multiple of the
   // rotation's size.
-  template <int kTiles, typename Span>
-  __device__ void load(const qutlass_tensor& in, const Span& span, float (&x)[kTiles][kTile]) const {
-    const void* data = in.data;
-    const int32_t dtype = in.dtype;
+  template <int kTiles, typename Input, typename Span>
+  __device__ void load(const Input& in, const Span& span, float (&x)[kTiles][kTile]) const {
     if constexpr (kSize != 0) {
-      load_multiplied<kSize>(data, dtype, span, buffer(), prefetched_, matrix(), x);
-    } else if constexpr (kBy == RotateBy::kLanes) {
-      load_tiles(data, dtype, span, [&](int) { return signs_; }, x);
-      round_operands(dtype, x);
-      sylvester_lanes(x, rotation_.size, rotation_.entry);
-    } else if constexpr (kBy == RotateBy::kBlock) {
-      load_tiles(
-          data, dtype, span,
-          [&](int tile) { return tile_signs(rotation_, held_position<kTiles, kTile>(tile)); }, x);
-      round_operands(dtype, x);
-      sylvester_block(x, rotation_.size, rotation_.entry, static_cast<float*>(shared_));
+      load_multiplied<kSize>(in.x.data, in.x.dtype, span, buffer(), prefetched_, matrix(), x);
+    } else if constexpr (kBy == RotateBy::kNothing) {
+      in.load(span, x);
     } else {
-      load_tiles(data, dtype, span, [](int) { return NoSigns(); }, x);
+      TileWords words[kTiles];
+      in.load_words(span, words);
+      if (rotation_.data) {
+#pragma unroll
+        for (int tile = 0; tile < kTiles; ++tile) {
+          // The tiles of a thread lie whole rotations apart where these are within lanes.
+          const int like = kBy == RotateBy::kLanes ? 0 : tile;
+          TileSigns(rotation_, held_position<kTiles, kTile>(like)).apply(words[tile]);
+        }
+      }
+      if constexpr (kBy == RotateBy::kLanes) {
+        rotate_tiles(words, rotation_.size, rotation_.entry, x);
+      } else {
+        unpack_tiles(words, x);
+        sylvester_block(x, rotation_.size, rotation_.entry, static_cast<float*>(shared_));
+      }
     }
   }
 
   // Lets the next span come while this one, which is loaded, is worked on.
-  template <typename Span>
-  __device__ void prefetch(const qutlass_tensor& in, const Span& span) {
-    if constexpr (kSize != 0) prefetched_ = prefetch_operands<kSize>(in.data, in.dtype, span, buffer());
+  template <typename Input, typename Span>
+  __device__ void prefetch(const Input& in, const Span& span) {
+    if constexpr (kSize != 0) prefetched_ = prefetch_operands<kSize>(in.x.data, in.x.dtype, span, buffer());
   }
 
  private:
@@ -106,19 +110,8 @@ class Rotator {
   __device__ uint16_t* matrix() const { return static_cast<uint16_t*>(shared_); }
   __device__ uint16_t* buffer() const { return matrix() + kSize * matrix_pitch(kSize); }
 
-  template <int kTiles>
-  __device__ static void round_operands(int32_t dtype, float (&x)[kTiles][kTile]) {
-    if (dtype == QUTLASS_BF16) return;
-#pragma unroll
-    for (int i = 0; i < kTiles * kTile; ++i) {
-      float& value = x[i / kTile][i % kTile];
-      value = round_to_bf16(value);
-    }
-  }
-
   const Rotation& rotation_;
   void* shared_;
-  TileSigns signs_;
   bool prefetched_ = false;
 };
 

@@ -15,23 +15,44 @@ struct Rotation {
   float entry;  // of a Hadamard matrix
 };
 
-// The signs of the elements of the tile at a position.
-__device__ inline TileSigns tile_signs(const Rotation& rotation, int position) {
-  const auto* signs = static_cast<const uint8_t*>(rotation.data);
-  if (!signs) return {0};
-  const int mask = rotation.size - 1;
-  uint32_t negative = 0;
-  if (rotation.size >= kTile) {
-    const uint64_t halves[2] = {load_bytes(signs + (position & mask), kChunk),
-                                load_bytes(signs + (position & mask) + kChunk, kChunk)};
+// The signs that a rotation gives to the elements of a tile before anything else.
+class TileSigns {
+ public:
+  TileSigns() = default;
+  // Of the tile at this position. The rotation has signs.
+  __device__ TileSigns(const Rotation& rotation, int position) {
+    const auto* signs = static_cast<const uint8_t*>(rotation.data);
+    const int mask = rotation.size - 1;
+    if (rotation.size >= kTile) {
 #pragma unroll
-    for (int i = 0; i < kTile; ++i)
-      negative |= static_cast<uint32_t>(halves[i / kChunk] >> (8 * (i % kChunk) + 7) & 1) << i;
-  } else {
-    for (int i = 0; i < kTile; ++i) negative |= static_cast<uint32_t>(signs[(position + i) & mask] >> 7) << i;
+      for (int half = 0; half < 2; ++half) {
+        const uint64_t eight = load_bytes(signs + (position & mask) + half * kChunk, kChunk);
+        fours_[2 * half] = static_cast<uint32_t>(eight);
+        fours_[2 * half + 1] = static_cast<uint32_t>(eight >> 32);
+      }
+    } else {
+      // Fewer signs repeat; loading them one by one reads no further than there are.
+#pragma unroll
+      for (int i = 0; i < kTile; ++i) {
+        const uint32_t sign = signs[(position + i) & mask];
+        fours_[i / 4] = (i % 4 ? fours_[i / 4] : 0) | sign << (8 * (i % 4));
+      }
+    }
   }
-  return TileSigns::of(negative);
-}
+
+  // Flips the elements whose sign is negative.
+  __device__ void apply(TileWords& words) const {
+    // The upper bytes of two elements of 16 bits each.
+    const auto flipped = [&](int i) {
+      const uint32_t signs = __byte_perm(fours_[i / 2], 0, i % 2 ? 0x3020 : 0x1000);
+      return word_of(words, i) ^ (signs & 0x80008000u);
+    };
+    make_words(flipped, words);
+  }
+
+ private:
+  uint32_t fours_[4];  // of four elements, a byte each
+};
 
 // x[i] *= factor * sign of the element, of the chunk at a position.
 __device__ inline void multiply_signs(const Rotation& rotation, int position, float factor, float* x) {
@@ -87,10 +108,10 @@ __device__ inline void scaled_butterflies(float (&x)[kPieces][kHeld], float fact
   }
 }
 
-// Those between lanes, for the Sylvester matrix of this size.
+// Those between lanes from `first` apart on, for the Sylvester matrix of this size.
 template <int kPieces, int kHeld>
-__device__ inline void lane_butterflies(float (&x)[kPieces][kHeld], int size) {
-  for (int lanes = 1; lanes * kHeld < size; lanes *= 2) {
+__device__ inline void lane_butterflies(float (&x)[kPieces][kHeld], int first, int size) {
+  for (int lanes = first; lanes * kHeld < size; lanes *= 2) {
     // b - a is b + a * -1, whose product is exact.
     const float sign = threadIdx.x & lanes ? -1.0f : 1.0f;
 #pragma unroll
@@ -111,7 +132,7 @@ __device__ inline void sylvester_lanes(float (&x)[kPieces][kHeld], int size, flo
   if (size >= kHeld) {
 #pragma unroll
     for (int half = 2; half < kHeld; half *= 2) butterflies(x, half);
-    lane_butterflies(x, size);
+    lane_butterflies(x, 1, size);
   } else {
 #pragma unroll
     for (int half = 2; half < kHeld; half *= 2) {

@@ -1,6 +1,8 @@
 // Sixteen neighbouring elements in one thread: how they are read, and how their codes are written.
 #pragma once
 
+#include <cuda_bf16.h>
+
 #include <cstdint>
 
 #include "cuda/data/chunk.cuh"
@@ -18,52 +20,69 @@ __device__ inline bool has_whole_tiles(const void* data, int32_t dtype, const Sp
   return span.elements % kTile == 0 && is_aligned<16>(static_cast<const char*>(data) + bytes);
 }
 
-// The signs that elements of a tile get when they are read, in the order that suits words of two elements of
-// 16 bits: that of element i at bit 15 - i / 2, or 31 - i / 2 if i is odd.
-struct TileSigns {
-  uint32_t bits;
+// Sixteen neighbours of 16 bits as they lie in memory.
+using TileWords = uint4[2];
 
-  // negative: a bit for each element, the first the lowest
-  __device__ static TileSigns of(uint32_t negative) {
-    uint32_t bits = 0;
+// Word i of a tile, of eight.
+__device__ inline uint32_t word_of(const TileWords& words, int i) {
+  const uint4& half = words[i / 4];
+  const uint32_t four[4] = {half.x, half.y, half.z, half.w};
+  return four[i % 4];
+}
+
+__device__ inline void load_words(const uint16_t* from, bool is_there, TileWords& words) {
 #pragma unroll
-    for (int i = 0; i < kTile; ++i) bits |= (negative >> i & 1u) << (15 + i % 2 * 16 - i / 2);
-    return {bits};
-  }
-  __device__ uint32_t apply_to_pair(uint32_t words, int pair) const {
-    return words ^ (bits << pair & 0x80008000u);
-  }
-  __device__ float apply(float x, int i) const {
-    return __uint_as_float(__float_as_uint(x) ^ (bits << (16 - i % 2 * 16 + i / 2) & 0x80000000u));
-  }
-};
+  for (int half = 0; half < 2; ++half)
+    words[half] = is_there ? reinterpret_cast<const uint4*>(from)[half] : uint4{};
+}
 
-struct NoSigns {
-  __device__ uint32_t apply_to_pair(uint32_t words, int) const { return words; }
-  __device__ float apply(float x, int) const { return x; }
-};
+__device__ inline uint32_t round_pair(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return reinterpret_cast<const uint32_t&>(pair);
+}
 
-// Eight elements. pair: the number of the first two in their tile.
-template <typename Signs>
-__device__ inline void unpack(const uint4& words, int32_t dtype, const Signs& signs, int pair, float* x) {
-  const uint32_t pairs[4] = {words.x, words.y, words.z, words.w};
+// Two neighbours each, rounded to bfloat16: pair(i), i up to eight.
+template <typename Pair>
+__device__ inline void make_words(const Pair& pair, TileWords& words) {
+  words[0] = make_uint4(pair(0), pair(1), pair(2), pair(3));
+  words[1] = make_uint4(pair(4), pair(5), pair(6), pair(7));
+}
+
+// The tiles of a span of 16-bit elements that has whole ones; zeros beyond its end.
+template <int kTiles, typename Span>
+__device__ inline void load_tile_words(const void* data, const Span& span, TileWords (&words)[kTiles]) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const uint32_t two = signs.apply_to_pair(pairs[i], pair + i);
-    if (dtype == QUTLASS_BF16) {
-      x[2 * i] = lower_bf16(two);
-      x[2 * i + 1] = upper_bf16(two);
-    } else {
-      x[2 * i] = f16_to_f32(static_cast<uint16_t>(two));
-      x[2 * i + 1] = f16_to_f32(static_cast<uint16_t>(two >> 16));
+  for (int tile = 0; tile < kTiles; ++tile) {
+    const int position = held_position<kTiles, kTile>(tile);
+    load_words(static_cast<const uint16_t*>(data) + span.offset(position), position < span.elements,
+               words[tile]);
+  }
+}
+
+// As float32, of words in bfloat16.
+template <int kTiles>
+__device__ inline void unpack_tiles(const TileWords (&words)[kTiles], float (&x)[kTiles][kTile]) {
+#pragma unroll
+  for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+    for (int i = 0; i < kTile / 2; ++i) {
+      x[tile][2 * i] = lower_bf16(word_of(words[tile], i));
+      x[tile][2 * i + 1] = upper_bf16(word_of(words[tile], i));
     }
   }
 }
 
+// Rounded to bfloat16.
+template <int kTiles>
+__device__ inline void round_tiles(const float (&x)[kTiles][kTile], TileWords (&words)[kTiles]) {
+#pragma unroll
+  for (int tile = 0; tile < kTiles; ++tile)
+    make_words([&](int i) { return round_pair(x[tile][2 * i], x[tile][2 * i + 1]); }, words[tile]);
+}
+
 // The tiles of a span in F32, BF16 or F16; zeros beyond its end. All loads come before their first use.
-// signs(tile): TileSigns or NoSigns
-template <int kTiles, typename Span, typename Signs>
-__device__ inline void load_tiles(const void* data, int32_t dtype, const Span& span, const Signs& signs,
+template <int kTiles, typename Span>
+__device__ inline void load_tiles(const void* data, int32_t dtype, const Span& span,
                                   float (&x)[kTiles][kTile]) {
   const auto position = [](int tile) { return held_position<kTiles, kTile>(tile); };
   if (!has_whole_tiles(data, dtype, span)) {
@@ -75,7 +94,7 @@ __device__ inline void load_tiles(const void* data, int32_t dtype, const Span& s
         float chunk[kChunk];
         load_chunk(data, dtype, span.offset(at), span.count(at, kChunk), chunk);
 #pragma unroll
-        for (int i = 0; i < kChunk; ++i) x[tile][half + i] = signs(tile).apply(chunk[i], half + i);
+        for (int i = 0; i < kChunk; ++i) x[tile][half + i] = chunk[i];
       }
     }
   } else if (dtype == QUTLASS_F32) {
@@ -87,34 +106,20 @@ __device__ inline void load_tiles(const void* data, int32_t dtype, const Span& s
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const float4 four = is_there ? from[i] : float4{};
-        x[tile][4 * i] = signs(tile).apply(four.x, 4 * i);
-        x[tile][4 * i + 1] = signs(tile).apply(four.y, 4 * i + 1);
-        x[tile][4 * i + 2] = signs(tile).apply(four.z, 4 * i + 2);
-        x[tile][4 * i + 3] = signs(tile).apply(four.w, 4 * i + 3);
+        x[tile][4 * i] = four.x, x[tile][4 * i + 1] = four.y;
+        x[tile][4 * i + 2] = four.z, x[tile][4 * i + 3] = four.w;
       }
     }
   } else {
-    uint4 words[kTiles][2];
+    TileWords words[kTiles];
+    load_tile_words(data, span, words);
+    // The choice of the dtype is out of the loops over elements.
+    if (dtype == QUTLASS_BF16) return unpack_tiles(words, x);
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
-      const auto* from =
-          reinterpret_cast<const uint4*>(static_cast<const uint16_t*>(data) + span.offset(position(tile)));
-      const bool is_there = position(tile) < span.elements;
-      words[tile][0] = is_there ? from[0] : uint4{};
-      words[tile][1] = is_there ? from[1] : uint4{};
-    }
-    // The choice of the dtype is out of the loops over elements.
-    const auto unpack_as = [&](int32_t known) {
 #pragma unroll
-      for (int tile = 0; tile < kTiles; ++tile) {
-        unpack(words[tile][0], known, signs(tile), 0, x[tile]);
-        unpack(words[tile][1], known, signs(tile), 4, x[tile] + kChunk);
-      }
-    };
-    if (dtype == QUTLASS_BF16) {
-      unpack_as(QUTLASS_BF16);
-    } else {
-      unpack_as(QUTLASS_F16);
+      for (int i = 0; i < kTile; ++i)
+        x[tile][i] = f16_to_f32(static_cast<uint16_t>(word_of(words[tile], i / 2) >> (16 * (i % 2))));
     }
   }
 }

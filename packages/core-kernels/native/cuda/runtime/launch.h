@@ -43,15 +43,19 @@ void launch_dependent(cudaStream_t stream, const cudaDeviceProp& device, void (*
   cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
+template <typename... Parameters>
+void launch_dependent(CudaStream& stream, void (*kernel)(Parameters...), const LaunchShape& shape,
+                      std::type_identity_t<Parameters>... arguments) {
+  launch_dependent(stream.handle(), stream.cuda_device().properties(), kernel, shape, arguments...);
+}
+
 // Enqueues an operation that is one such kernel.
 template <typename... Parameters>
 void run_dependent(qutlass_stream& stream, const char* operation, std::initializer_list<const void*> operands,
                    void (*kernel)(Parameters...), const LaunchShape& shape,
                    std::type_identity_t<Parameters>... arguments) {
   CudaStream& cuda = cuda_stream(stream);
-  cuda.run(operation, operands, [&](cudaStream_t handle) {
-    launch_dependent(handle, cuda.cuda_device().properties(), kernel, shape, arguments...);
-  });
+  cuda.run(operation, operands, [&](cudaStream_t) { launch_dependent(cuda, kernel, shape, arguments...); });
 }
 
 }  // namespace qutlass::cuda

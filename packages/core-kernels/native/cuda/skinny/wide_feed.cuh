@@ -15,16 +15,14 @@ struct TileWalk {
   }
 };
 
-// Codes and scales, by kCodeWarps warps.
+// Codes and scales, by a warp.
 template <typename W>
 class CodeFeed {
-  using T = typename W::T;
-  static constexpr int kScaleParts = T::kTileScaleBytes / 16;
+  static constexpr int kScaleBytes = W::T::kTileScaleBytes;
 
  public:
-  __device__ CodeFeed(const SkinnyProblem& p, const WidePlan& plan, uint8_t* stages, const TileWalk& walk,
-                      int thread)
-      : p_(p), plan_(plan), turns_(stages, plan), walk_(walk), thread_(thread) {}
+  __device__ CodeFeed(const WideSources& from, const WidePlan& plan, uint8_t* stages, const TileWalk& walk)
+      : from_(from), plan_(plan), turns_(stages, plan), walk_(walk) {}
 
   // Does not depend on the kernel before.
   __device__ void begin() {
@@ -36,149 +34,133 @@ class CodeFeed {
       turns_.stage().empty().wait(turns_.parity() ^ 1);
       fetch();
     }
-    end_copy_group();
-    wait_for_copies<0>();
   }
 
  private:
   // The next tile of every row block of the set.
   __device__ void fetch() {
     const WideStage<W> stage = turns_.stage();
-    const int own = thread_ / 32, lane = thread_ % 32;
-    const int first = walk_.set * plan_.warps, blocks = min(p_.row_blocks - first, plan_.warps);
-    const int64_t tile = static_cast<int64_t>(first) * p_.tiles + walk_.tile;
-    const uint8_t* from = p_.codes + (tile + own * p_.tiles) * kTileBytes + lane * 16;
-    uint8_t* to = stage.codes(own) + lane * 16;
-#pragma unroll 4
-    for (int block = own; block < blocks; block += W::kCodeWarps) {
-      copy_async<16>(to, from);
-      copy_async<16>(to + kTileBytes / 2, from + kTileBytes / 2);
-      from += static_cast<int64_t>(p_.tiles) * (W::kCodeWarps * kTileBytes);
-      to += W::kCodeWarps * kTileBytes;
-    }
-    if constexpr (kScaleParts > 0) {
-      for (int i = thread_; i < blocks * kScaleParts; i += W::kCodeWarps * 32) {
-        const int64_t of = tile + static_cast<int64_t>(i / kScaleParts) * p_.tiles;
-        copy_async<16>(stage.scales(plan_.warps, 0) + i * 16,
-                       p_.scales + of * T::kTileScaleBytes + i % kScaleParts * 16);
-      }
-    }
-    stage.full().arrive_after_copies();
+    const int first = walk_.set * plan_.warps;
+    const BoxCopies copies(stage.full(), plan_.warps * (kTileBytes + kScaleBytes));
+    copies.add<kTileBytes>(stage.codes(0), from_.codes, walk_.tile * kTileBytes, first);
+    if constexpr (kScaleBytes > 0)
+      copies.add<kScaleBytes>(stage.scales(plan_.warps, 0), from_.scales, walk_.tile * kScaleBytes, first);
     turns_.advance();
     walk_.advance();
   }
 
-  const SkinnyProblem& p_;
+  const WideSources& from_;
   const WidePlan& plan_;
   Turns<W> turns_;
   TileWalk walk_;
-  const int thread_;
 };
 
-// A, by kTokenWarps warps. A lane copies 16 bytes of a row, and puts what it copied in order when it has
-// come.
+// Where the parts of A come that a warp puts in order, plan.ahead of them.
+template <typename W>
+class TokenSlots {
+ public:
+  // For all warps.
+  static constexpr int bytes(int ahead) {
+    return (W::kOrderWarps * ahead * (W::kPartBytes + static_cast<int>(sizeof(Barrier))) + 15) / 16 * 16;
+  }
+
+  // shared: a multiple of 1024.
+  __device__ TokenSlots(const WidePlan& plan, uint8_t* shared, int warp)
+      : ahead_(plan.ahead),
+        parts_(shared + warp * ahead_ * W::kPartBytes),
+        came_(reinterpret_cast<Barrier*>(shared + W::kOrderWarps * ahead_ * W::kPartBytes) + warp * ahead_) {}
+
+  // By one lane.
+  __device__ void init() const {
+    for (int i = 0; i < ahead_; ++i) came_[i].init(BoxCopies::kArrivals);
+  }
+  __device__ uint8_t* part(int i) const { return parts_ + i * W::kPartBytes; }
+  __device__ Barrier& came(int i) const { return came_[i]; }
+
+ private:
+  int ahead_;
+  uint8_t* parts_;
+  Barrier* came_;
+};
+
+// A warp's part of A. Tiles hold eight neighbouring columns in a lane, where matrix instructions want two
+// (tiles.h): so the words of four times 16 bytes change places.
 template <typename W>
 class TokenFeed {
   using T = typename W::T;
-  static constexpr int kThreads = W::kTokenWarps * 32;
-  // A turn is 64 columns of four rows for each warp.
-  static constexpr int kRows = W::kTokenWarps * 4, kRowTurns = (W::kTokens + kRows - 1) / kRows;
-  static_assert(kRows % 4 == 0);
 
  public:
-  // Columns of a tile as they come.
-  struct Stage {
-    uint4 parts[kRowTurns][W::kBlocks][kThreads];
-  };
-
-  __device__ TokenFeed(const SkinnyProblem& p, const WidePlan& plan, uint8_t* stages, Stage* coming,
-                       const TileWalk& walk, int thread)
-      : p_(p),
+  __device__ TokenFeed(const SkinnyProblem& p, const WideSources& from, const WidePlan& plan, uint8_t* stages,
+                       const TokenSlots<W>& slots, const TileWalk& walk, int warp)
+      : from_(from),
         plan_(plan),
         turns_(stages, plan),
-        coming_(coming),
+        slots_(slots),
         walk_(walk),
-        thread_(thread),
-        column_(thread % 8 * 8),
-        rows_(p.m - thread / 8) {
-    from_ = p.a + (static_cast<int64_t>(thread / 8) * p.k + column_) * 2;
-    // Eight columns are two steps of one lane of a fragment: their words go to the same place of four parts.
-    const int part = thread % 8;
-    const int t = T::kBy16 ? part / 2 : part % 4, first = T::kBy16 ? part % 2 * 4 : part / 4 * 4;
-    to_ = thread / 8 * 128 + (first ^ thread / 8 % 8) * 16 + t * 4;
+        block_(warp % W::kBlocks),
+        first_row_(warp / W::kBlocks * W::kPartRows),
+        groups_((min(p.m - first_row_, W::kPartRows) + 7) / 8) {
+    const int lane = static_cast<int>(threadIdx.x) % 32, row = lane / 4, to_row = lane % 8;
+    const int part = T::kBy16 ? lane % 4 * 2 : lane % 4 + row % 2 * 4;
+    const int to_part = (T::kBy16 ? 0 : to_row % 2 * 4) + lane / 8;
+    read_ = row * 128 + (part ^ row) * 16;
+    write_ = to_row * 128 + (to_part ^ to_row) * 16;
   }
 
   __device__ void run() {
     TileWalk ahead = walk_;
-    int ahead_at = 0, at = 0;
-    const auto fetch_next = [&] {
-      if (ahead.set < plan_.sets) fetch(ahead.tile, coming_[ahead_at]);
+    const auto fetch_next = [&](int to) {
+      if (ahead.set >= plan_.sets) return;
+      const BoxCopies copies(slots_.came(to), from_.a.box_rows * 128);
+      copies.add<128, BoxLayout::kSwizzled>(slots_.part(to), from_.a,
+                                            (ahead.tile * W::kBlocks + block_) * 128, first_row_);
       ahead.advance();
-      if (++ahead_at == W::kTokensAhead) ahead_at = 0;
-      end_copy_group();
     };
-#pragma unroll
-    for (int i = 0; i < W::kTokensAhead; ++i) fetch_next();
+    for (int i = 0; i < plan_.ahead; ++i) fetch_next(i);
+    int at = 0;
+    uint32_t parity = 0;
     for (; walk_.set < plan_.sets; walk_.advance(), turns_.advance()) {
       const WideStage<W> stage = turns_.stage();
-      wait_for_copies<W::kTokensAhead - 1>();
       stage.empty().wait(turns_.parity() ^ 1);
-      order(coming_[at], stage.tokens(0));
-      if (++at == W::kTokensAhead) at = 0;
+      slots_.came(at).wait(parity);
+      order(slots_.part(at), stage.tokens(block_) + first_row_ * 128);
       fence_async_proxy();
       __syncwarp();
       if (threadIdx.x % 32 == 0) stage.full().arrive();
-      fetch_next();
+      fetch_next(at);
+      if (++at == plan_.ahead) at = 0, parity ^= 1;
     }
   }
 
  private:
-  __device__ void fetch(int tile, Stage& to) const {
-    const uint8_t* from = from_ + static_cast<int64_t>(tile) * (T::kCols * 2);
-    bool inside[W::kBlocks];
+  // Eight rows at a time, each half of their columns. Neighbouring rows are at different halves, where that
+  // keeps their parts in different banks.
+  __device__ void order(const uint8_t* from, uint8_t* to) const {
+    constexpr int kAtOnce = 2;
 #pragma unroll
-    for (int block = 0; block < W::kBlocks; ++block)
-      inside[block] = tile * T::kCols + block * 64 + column_ < p_.k;
+    for (int first = 0; first < W::kPartRows / 8; first += kAtOnce) {
+      if (first >= groups_) break;
+      uint4 words[kAtOnce][2];
 #pragma unroll
-    for (int turn = 0; turn < kRowTurns; ++turn) {
-      if (turn * kRows < rows_) {
-#pragma unroll
-        for (int block = 0; block < W::kBlocks; ++block)
-          copy_async_or_zero(&to.parts[turn][block][thread_], from + block * 128, inside[block]);
+      for (int i = 0; i < kAtOnce * 2; ++i) {
+        const uint32_t read = read_ ^ (i % 2 * (T::kBy16 ? 16 : 64));
+        words[i / 2][i % 2] = *reinterpret_cast<const uint4*>(from + (first + i / 2) * 1024 + read);
       }
-      from += static_cast<int64_t>(kRows * 2) * p_.k;
-    }
-  }
-  __device__ void order(const Stage& from, uint8_t* tokens) const {
-    const uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(tokens)) + to_;
 #pragma unroll
-    for (int turn = 0; turn < kRowTurns; ++turn) {
-      if (turn * kRows >= rows_) continue;
-      // The swizzle of rows that are an odd multiple of four apart.
-      const uint32_t turned = to ^ (turn * kRows % 8 ? 64 : 0);
-#pragma unroll
-      for (int block = 0; block < W::kBlocks; ++block) {
-        const uint4 words = from.parts[turn][block][thread_];
-        const uint32_t offset = (block * W::kTokens + turn * kRows) * 128;
-        store_shared(turned + offset, words.x);
-        store_shared((turned ^ 16) + offset, words.y);
-        store_shared((turned ^ 32) + offset, words.z);
-        store_shared((turned ^ 48) + offset, words.w);
+      for (int i = 0; i < kAtOnce * 2; ++i) {
+        const uint4& word = words[i / 2][i % 2];
+        store_matrices(to + (first + i / 2) * 1024 + (write_ ^ i % 2 * 64), word.x, word.y, word.z, word.w);
       }
     }
-  }
-  __device__ static void store_shared(uint32_t address, uint32_t value) {
-    asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
   }
 
-  const SkinnyProblem& p_;
+  const WideSources& from_;
   const WidePlan& plan_;
   Turns<W> turns_;
-  Stage* const coming_;
+  const TokenSlots<W> slots_;
   TileWalk walk_;
-  const int thread_, column_, rows_;  // rows of A from this lane's first on
-  const uint8_t* from_;
-  uint32_t to_;
+  const int block_, first_row_, groups_;
+  uint32_t read_, write_;  // what this lane reads, and whose row it addresses
 };
 
 }  // namespace qutlass::cuda

@@ -36,77 +36,87 @@ class WideMultiply {
  public:
   __device__ WideMultiply(int warps, int warp) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    codes_ = WideStage<W>::codes_offset(warp) + lane * 16;
-    scales_ = WideStage<W>::scales_offset(warps, warp) + (T::kBy16 ? lane : lane / 4) * T::kScaleBytes;
-    zeros_ = WideStage<W>::scales_offset(warps, warp) + 8 * T::kScaleBytes + lane / 4 * T::kZeroBytes;
+    codes_at_ = WideStage<W>::codes_offset(warp) + lane * 16;
+    scales_at_ = WideStage<W>::scales_offset(warps, warp) + (T::kBy16 ? lane : lane / 4) * T::kScaleBytes;
+    zeros_at_ = WideStage<W>::scales_offset(warps, warp) + 8 * T::kScaleBytes + lane / 4 * T::kZeroBytes;
     if constexpr (W::kTokens <= 32) {
       // Not to be found out again for every tile. For more rows of A there are no registers to keep them.
-      pin(codes_);
-      pin(scales_);
+      pin(codes_at_);
+      pin(scales_at_);
     }
   }
 
-  // Adds the products of the tile in a stage.
-  __device__ void add(const WideStage<W>& stage, Sums& sums) const {
+  // When a tile has come, makes the operands of its first batch.
+  __device__ void open(const WideStage<W>& stage, uint32_t parity) {
+    stage.full().wait(parity);
+    codes_ = load_codes(stage, 0);
+    make(stage, 0);
+  }
+  // Adds the products of the tile that is open. Before the last of them have ended, calls open_next.
+  template <typename OpenNext>
+  __device__ void add(const WideStage<W>& stage, Sums& sums, OpenNext&& open_next) {
     Sums group;
-    uint32_t operands[2][kBatchSteps][4];
-    const auto codes_of = [&](int unit) {
-      return *reinterpret_cast<const uint4*>(stage.at + codes_ + unit * (kTileBytes / 2));
-    };
-    uint4 codes = codes_of(0);
+    Sums& into = kScaledSums ? group : sums;
 #pragma unroll
     for (int batch = 0; batch < kBatches; ++batch) {
       const int in_chain = batch % kChain;
-      auto& operand = operands[batch % 2];
-      if (in_chain >= 2) {
-        wait_for_products<1>();
-        release(operand);
-      }
-      make(codes, stage, batch, operand);
-      if (batch + 1 < kBatches && (batch + 1) % kUnitBatches == 0)
-        codes = codes_of((batch + 1) / kUnitBatches);
-      Sums& into = kScaledSums ? group : sums;
       if constexpr (kWarpgroups) warpgroup_begin();
 #pragma unroll
       for (int step = 0; step < kBatchSteps; ++step) {
-        multiply(stage, batch * kBatchSteps + step, operand[step], into,
+        multiply(stage, batch * kBatchSteps + step, operands_[batch % 2][step], into,
                  !kScaledSums || in_chain > 0 || step > 0);
       }
       if constexpr (kWarpgroups) warpgroup_commit();
+      // Operands of the next batch take the place of those of the one before.
+      if (in_chain > 0) {
+        wait_for_products<1>();
+        release(operands_[(batch + 1) % 2]);
+      }
+      if (batch + 1 < kBatches) {
+        make(stage, batch + 1);
+      } else {
+        open_next();
+      }
       if (in_chain < kChain - 1) continue;
+      float scales[2];
+      if constexpr (kScaledSums) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i)
+          scales[i] = tile_scale<T::kScale>(stage.at + scales_at_, batch / kGroupBatches * 2 + i);
+      }
       wait_for_products<0>();
       release(into);
-      release(operand);
-      if (kChain > 1) release(operands[(batch + 1) % 2]);
+      release(operands_[batch % 2]);
       if constexpr (kScaledSums) {
-        const uint8_t* const scales = stage.at + scales_;
-        const float low = tile_scale<T::kScale>(scales, batch / kGroupBatches * 2);
-        const float high = tile_scale<T::kScale>(scales, batch / kGroupBatches * 2 + 1);
 #pragma unroll
         for (int n = 0; n < W::kTokens / 8; ++n) {
 #pragma unroll
-          for (int i = 0; i < 4; ++i) sums[n][i] = fmaf(group[n][i], i < 2 ? low : high, sums[n][i]);
+          for (int i = 0; i < 4; ++i) sums[n][i] = fmaf(group[n][i], scales[i / 2], sums[n][i]);
         }
       }
     }
   }
 
  private:
-  __device__ void make(const uint4& codes, const WideStage<W>& stage, int batch,
-                       uint32_t (&operand)[kBatchSteps][4]) const {
-    const uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
+  __device__ uint4 load_codes(const WideStage<W>& stage, int unit) const {
+    return *reinterpret_cast<const uint4*>(stage.at + codes_at_ + unit * (kTileBytes / 2));
+  }
+  // The operands of a batch, from codes that are in registers.
+  __device__ void make(const WideStage<W>& stage, int batch) {
+    auto& operand = operands_[batch % 2];
+    const uint32_t words[4] = {codes_.x, codes_.y, codes_.z, codes_.w};
     const int in_unit = batch % kUnitBatches * kBatchSteps, group = batch / kGroupBatches;
     RowParts parts = kExcess<T::kCode>;
     if constexpr (T::kBy16) {
       parts =
-          expand_scales_by_16(reinterpret_cast<const uint16_t*>(stage.at + scales_)[batch / kUnitBatches]);
+          expand_scales_by_16(reinterpret_cast<const uint16_t*>(stage.at + scales_at_)[batch / kUnitBatches]);
     } else if constexpr (T::kZeroPoints) {
-      const uint32_t pair = reinterpret_cast<const uint32_t*>(stage.at + zeros_)[group];
+      const uint32_t pair = reinterpret_cast<const uint32_t*>(stage.at + zeros_at_)[group];
       parts = {__byte_perm(pair, 0, 0x1010), __byte_perm(pair, 0, 0x3232)};
     }
     RowParts powers{};
     if constexpr (kScaledOperand)
-      powers = expand_powers(reinterpret_cast<const uint16_t*>(stage.at + scales_)[group]);
+      powers = expand_powers(reinterpret_cast<const uint16_t*>(stage.at + scales_at_)[group]);
 #pragma unroll
     for (int step = 0; step < kBatchSteps; ++step) {
       expand<T::kCode>(words + (in_unit + step) * kWordsPerStep<T::kCode>, parts, operand[step]);
@@ -116,6 +126,8 @@ class WideMultiply {
           operand[step][i] = multiply_bf16(operand[step][i], i % 2 ? powers.odd : powers.even);
       }
     }
+    if ((batch + 1) % kUnitBatches == 0 && batch + 1 < kBatches)
+      codes_ = load_codes(stage, (batch + 1) / kUnitBatches);
   }
 
   __device__ void multiply(const WideStage<W>& stage, int step, const uint32_t (&operand)[4], Sums& sums,
@@ -153,7 +165,9 @@ class WideMultiply {
     }
   }
 
-  uint32_t codes_, scales_, zeros_;  // of this lane in a stage
+  uint32_t codes_at_, scales_at_, zeros_at_;  // of this lane in a stage
+  uint4 codes_;
+  uint32_t operands_[2][kBatchSteps][4];
 };
 
 }  // namespace qutlass::cuda

@@ -1,16 +1,23 @@
 // What the parts of the kernel for some tens of rows of A have in common.
 #pragma once
 
-#include "cuda/atoms/mbarrier.cuh"
+#include "cuda/atoms/box_copy.cuh"
+#include "cuda/atoms/uniform.cuh"
 #include "cuda/atoms/warpgroup_mma.cuh"
 #include "cuda/skinny/skinny.cuh"
 
 namespace qutlass::cuda {
 
 // How a launch divides the work: warps of a block that multiply; sets of row blocks, one for each of these
-// warps; blocks that share K, and tiles for each of them; bytes of a stage, and of all.
+// warps; blocks that share K, and tiles for each of them. And shared memory: bytes of a stage, and of all;
+// parts of A that are on their way to each warp that orders them.
 struct WidePlan {
-  int warps, sets, cluster, tiles, stage_bytes, stages_bytes;
+  int warps, sets, cluster, tiles, stage_bytes, stages_bytes, ahead;
+};
+
+// What is copied: tiles of codes and their scales, a row block for a row; 64 columns of A.
+struct WideSources {
+  MatrixBoxes codes, scales, a;
 };
 
 // The format, and rows of A that there is room for.
@@ -19,13 +26,16 @@ struct Wide {
   using T = T_;
   static constexpr int kTokens = kTokens_;
   static constexpr int kBlocks = T::kCols / 64;  // of 128 bytes of a row of A
-  // Warps that bring what the others multiply, and tiles of A that are on their way.
-  static constexpr int kCodeWarps = 1, kTokenWarps = 3, kFeeders = kCodeWarps + kTokenWarps;
-  static constexpr int kTokensAhead = kTokens > 32 ? 2 : 3;
+  // Warps that bring what the others multiply: one codes and scales, and two A. Each of these has 64 columns
+  // of a tile, or half of its rows where it has no more. Where registers are shifted, which four warps do at
+  // once, there is one more that has nothing else to do.
+  static constexpr int kOrderWarps = 2, kFeeders = kTokens > 32 ? 4 : 3;
+  static constexpr int kPartRows = kTokens * kBlocks / kOrderWarps, kPartBytes = kPartRows * 128;
+  static constexpr int kMaxAhead = (kTokens > 32 ? 24 : 20) * 1024 / kPartBytes;
   // Warps that multiply, at most: fragments of A take registers where matrix instructions are for one warp.
   static constexpr int kMaxWarps = kHasWarpgroupMma ? 16 : kTokens > 32 ? 4 : 8;
   static constexpr int kMaxThreads = (kMaxWarps + kFeeders) * 32;
-  // 20 warps have 96 registers a thread. Feeders need fewer.
+  // 20 warps have 96 registers a thread; those that multiply many rows of A need more, others fewer.
   static constexpr bool kShiftsRegisters = kHasWarpgroupMma && kTokens > 32;
   static constexpr int kFeedRegisters = 64, kMultiplyRegisters = 104;
 };
@@ -36,7 +46,7 @@ struct Wide {
 template <typename W>
 struct WideStage {
   using T = typename W::T;
-  static constexpr int kTokenBytes = W::kBlocks * W::kTokens * 128, kCodes = kTokenBytes + 16;
+  static constexpr int kTokenBytes = W::kBlocks * W::kTokens * 128, kCodes = kTokenBytes + 128;
   static_assert(T::kTileScaleBytes % 16 == 0);
 
   uint8_t* at;  // a multiple of 1024
@@ -57,7 +67,7 @@ struct WideStage {
   __device__ Barrier& empty() const { return *reinterpret_cast<Barrier*>(at + kTokenBytes + 8); }
 
   __device__ void init(int warps) const {
-    full().init(W::kCodeWarps * 32 + W::kTokenWarps);  // lanes that copy codes, warps that write A
+    full().init(BoxCopies::kArrivals + W::kOrderWarps);  // codes and scales, and each part of A
     empty().init(warps);
   }
 };

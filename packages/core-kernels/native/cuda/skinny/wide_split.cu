@@ -51,15 +51,18 @@ double meeting_clocks(const WideExtent& extent, int warps) { return 5.5 * warps 
 
 }  // namespace
 
-WideSplit choose_wide_split(const WideExtent& extent, int max_warps, bool clustered,
+WideSplit choose_wide_split(const WideExtent& extent, const WideLimits& limits,
                             const cudaDeviceProp& device) {
+  const int max_cluster = limits.clusters ? std::min(kMaxCluster, extent.tiles) : 1;
   WideSplit best{};
   double least = 0;
-  for (int warps = 4; warps <= max_warps; warps += 4) {
+  for (int warps = 4; warps <= limits.warps; warps += 4) {
     const int sets = (extent.row_blocks + warps - 1) / warps;
-    for (int cluster = 1; cluster <= (clustered ? std::min(kMaxCluster, extent.tiles) : 1); ++cluster) {
-      const int clusters = cluster_capacity(cluster, device), waves = (sets + clusters - 1) / clusters;
+    for (int cluster = 1; cluster <= max_cluster; ++cluster) {
       const int tiles = (extent.tiles + cluster - 1) / cluster;
+      const bool idle = (cluster - 1) * tiles >= extent.tiles;  // a block
+      if (idle || !limits.fits(warps, cluster)) continue;
+      const int clusters = cluster_capacity(cluster, device), waves = (sets + clusters - 1) / clusters;
       const double clocks = waves * (tiles * tile_clocks(extent, warps) + meeting_clocks(extent, warps));
       if (best.warps == 0 || clocks < least) {
         best = {warps, cluster, clusters};

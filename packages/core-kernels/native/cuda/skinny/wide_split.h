@@ -3,12 +3,21 @@
 
 #include <cuda_runtime.h>
 
+#include <functional>
+
 namespace qutlass::cuda {
 
 struct WideExtent {
   int row_blocks, tiles;
   int blocks;  // of 64 columns of A in a tile
   int tokens;  // rows of A that there is room for
+};
+
+// What a launch may have.
+struct WideLimits {
+  int warps;
+  bool clusters;
+  std::function<bool(int warps, int cluster)> fits;  // whether a block has room in shared memory
 };
 
 struct WideSplit {
@@ -18,7 +27,6 @@ struct WideSplit {
 };
 
 // The split that takes the least time by a model.
-WideSplit choose_wide_split(const WideExtent& extent, int max_warps, bool clustered,
-                            const cudaDeviceProp& device);
+WideSplit choose_wide_split(const WideExtent& extent, const WideLimits& limits, const cudaDeviceProp& device);
 
 }  // namespace qutlass::cuda

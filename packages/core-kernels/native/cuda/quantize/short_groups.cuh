@@ -1,0 +1,248 @@
+// Quantization in groups of 16 to 128 elements of a row, which lie in one lane or in neighbouring ones: one
+// pass over the matrix.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <type_traits>
+
+#include "cuda/atoms/cluster.cuh"
+#include "cuda/atoms/dependent_launch.cuh"
+#include "cuda/data/divisor.h"
+#include "cuda/quantize/cluster_amax.cuh"
+#include "cuda/quantize/quantize.cuh"
+#include "launch.h"
+
+namespace qutlass::cuda {
+
+// What a kernel knows of the format when it is compiled.
+enum class Recipe {
+  kE2M1,        // e2m1, a scale from the largest magnitude
+  kStatistics,  // e2m1, a scale from more: QuEST, four over six
+  kAny,         // other elements
+};
+
+// Of a block at most, and the blocks that a multiprocessor is to hold at once.
+template <RotateBy kBy>
+constexpr int kShortThreads = matrix_size(kBy) ? 256 : kMostThreads;
+template <RotateBy kBy>
+constexpr int kShortBlocks = std::max(1, kBlocksBy<kBy> * 256 / kShortThreads<kBy>);
+
+// A job, and what kernels would compute again for every group.
+template <typename Input>
+struct ShortJob {
+  Input in;
+  Rotation rotation;
+  qutlass_quantized out;
+  Spans spans;
+  unsigned span_blocks;  // more blocks clear the padding
+  int cluster;           // of all span blocks, which find the global scale; 0: it is given
+  int64_t padding;
+  int32_t bits;      // of a code
+  int32_t lanes;     // of a group
+  int32_t shift;     // a group has 2^shift elements
+  bool byte_scales;  // 1 byte each, perhaps in blocks
+  Divisor groups;    // of a row
+};
+
+template <Recipe kRecipe, typename Input>
+__device__ GroupScale short_scale(const ShortJob<Input>& job, const float (&x)[kTile], float global_scale) {
+  qutlass_format format = job.out.format;
+  const GroupRange range = lanes_range(x, job.lanes, kRecipe != Recipe::kAny || is_symmetric(format));
+  if constexpr (kRecipe == Recipe::kAny) {
+    return scale_from_range(format, range, global_scale);
+  } else {
+    format.element = QUTLASS_E2M1;  // a constant
+    const float amax = range.amax();
+    GroupScale scale;
+    if constexpr (kRecipe == Recipe::kE2M1) {
+      scale = byte_scale(format, amax, global_scale);
+    } else if (format.rule == QUTLASS_RULE_MX_QUEST) {
+      scale = lanes_quest(x, job.lanes, amax);
+    } else {
+      scale = tile_four_six(x, amax, global_scale);
+    }
+    return is_usable(range, global_scale) ? scale : GroupScale{kNaNScale, 0, 0};
+  }
+}
+
+// Stores the scale of the group that starts at this offset.
+template <Recipe kRecipe, typename Input>
+__device__ void store_short_scale(const ShortJob<Input>& job, int64_t offset, const GroupScale& scale) {
+  const qutlass_quantized& out = job.out;
+  int64_t at = offset >> job.shift;
+  if constexpr (kRecipe == Recipe::kAny) {
+    if (out.zero_points) static_cast<uint8_t*>(out.zero_points)[at] = static_cast<uint8_t>(scale.zero_point);
+    if (!job.byte_scales) return store_dense(out.scales, out.format.scale_dtype, at, scale.scale);
+  }
+  if (out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4) {
+    const int64_t row = job.groups.quotient(at), across = job.groups.divisor();
+    at = blocked_offset(row, at - row * across, across);
+  }
+  // The exponent of a power of two, and that of NaN, are its code.
+  static_cast<uint8_t*>(out.scales)[at] = out.format.scale_dtype == QUTLASS_F8_E8M0
+                                              ? static_cast<uint8_t>(__float_as_uint(scale.scale) >> 23)
+                                              : E4M3::encode(scale.scale);
+}
+
+// Blocked scales are padded to tiles of 128 rows x 4 groups with zeros. As words of 4 groups: those of the
+// rows below the matrix, and bytes at the ends of the others.
+struct Padding {
+  int64_t rows, cols, rows_below, words_across;
+
+  __host__ __device__ explicit Padding(const qutlass_quantized& out)
+      : rows(out.rows),
+        cols(scale_cols(out)),
+        rows_below(ceil_div(rows, 128) * 128 - rows),
+        words_across(ceil_div(cols, 4)) {}
+  int64_t items() const { return rows_below * words_across + (cols % 4 ? rows : 0); }
+
+  __device__ void clear(uint8_t* scales, int64_t item) const {
+    if (item < rows_below * words_across) {
+      const int64_t row = quotient(item, words_across), word = item - row * words_across;
+      return store_bytes(scales + blocked_offset(rows + row, word * 4, cols), 4, 0);
+    }
+    const int64_t row = item - rows_below * words_across;
+    for (int64_t col = cols; col < words_across * 4; ++col) scales[blocked_offset(row, col, cols)] = 0;
+  }
+};
+
+// The global scale of what the blocks of a cluster hold, one span each.
+template <int kTiles, typename Input>
+__device__ float find_global_scale(const ShortJob<Input>& job, const float (&x)[kTiles][kTile]) {
+  const int32_t rule = job.out.format.rule;
+  const float scale =
+      rule == QUTLASS_RULE_MX_ABS_MAX ? kMxAbsMax : nv_global_scale(rule, cluster_amax(x, job.cluster));
+  if (blockIdx.x == 0 && threadIdx.x == 0) *job.out.global_scale = scale;
+  return scale;
+}
+
+template <Recipe kRecipe, RotateBy kBy, int kTiles, typename Input>
+__global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
+    short_groups_kernel(const __grid_constant__ ShortJob<Input> job) {
+  await_dependency();
+  const qutlass_quantized& out = job.out;
+  if (blockIdx.x >= job.span_blocks) {
+    const int64_t item = int64_t{blockIdx.x - job.span_blocks} * blockDim.x + threadIdx.x;
+    if (item < job.padding) Padding(out).clear(static_cast<uint8_t*>(out.scales), item);
+    return;
+  }
+  extern __shared__ uint4 shared[];
+  Rotator<kBy> rotator(job.rotation, shared);
+  if (job.cluster > 1) arrive_at_cluster();
+  float global_scale = job.cluster ? 0 : load_global_scale(out);
+  const bool leads = (threadIdx.x & (job.lanes - 1)) == 0;
+  for (int64_t index = blockIdx.x; index < job.spans.count(); index += job.span_blocks) {
+    const Span span = job.spans.at(index);
+    float x[kTiles][kTile];
+    rotator.load(job.in, span, x);
+    if (index + job.span_blocks < job.spans.count())
+      rotator.prefetch(job.in, job.spans.at(index + job.span_blocks));
+    if (kRecipe != Recipe::kAny && job.cluster) global_scale = find_global_scale(job, x);
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+      const GroupScale scale = short_scale<kRecipe>(job, x[tile], global_scale);
+      const int position = held_position<kTiles, kTile>(tile), count = span.count(position, kTile);
+      if (count == 0) continue;
+      const int64_t offset = span.offset(position);
+      if (leads) store_short_scale<kRecipe>(job, offset, scale);
+      TileCodes codes;
+      if constexpr (kRecipe == Recipe::kAny) {
+        encode_tile(out.format, scale, x[tile], codes);
+      } else {
+        encode_e2m1_tile(scale, x[tile], codes);
+      }
+      store_tile(out.codes, kRecipe == Recipe::kAny ? job.bits : 4, offset, count, codes);
+      if (kRecipe == Recipe::kStatistics && out.clip_mask) {
+        auto* mask = reinterpret_cast<uint16_t*>(out.clip_mask + (offset >> 3));
+        const uint32_t bits = clip_mask_tile(scale, x[tile]);
+        if (is_aligned<2>(mask)) {
+          *mask = static_cast<uint16_t>(bits);
+        } else {
+          store_bytes(mask, 2, bits);
+        }
+      }
+    }
+    if constexpr (!kSeveralSpans<kBy>) break;
+  }
+}
+
+// Spans of `threads` times kTiles tiles.
+template <Recipe kRecipe, RotateBy kBy, int kTiles, typename Input>
+void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, const Spans& spans, int threads) {
+  const qutlass_quantized& out = quantize.out;
+  const int bytes = rotation_bytes<kBy>(spans.length());
+  const bool blocked = out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4;
+  const bool constant_scale = out.format.rule == QUTLASS_RULE_MX_ABS_MAX;
+  const int cluster = !quantize.find_global_scale ? 0 : constant_scale ? 1 : static_cast<int>(spans.count());
+  const ShortJob<Input> job{
+      quantize.in,
+      kernel_rotation(quantize.rotation),
+      out,
+      spans,
+      span_blocks<kBy>(spans.count(), threads),
+      cluster,
+      blocked ? Padding(out).items() : 0,
+      element_storage_bits(out.format.element),
+      out.format.group_cols / kTile,
+      std::countr_zero(static_cast<uint32_t>(out.format.group_cols)),
+      out.format.scale_dtype == QUTLASS_F8_E8M0 || out.format.scale_dtype == QUTLASS_F8_E4M3,
+      Divisor(static_cast<uint32_t>(scale_cols(out)))};
+  constexpr auto* kKernel = short_groups_kernel<kRecipe, kBy, kTiles, Input>;
+  allow_shared_memory<kKernel>(bytes);
+  // In whole clusters.
+  const int64_t step = int64_t{threads} * std::max(1, cluster);
+  const auto padding_blocks = static_cast<unsigned>(ceil_div(job.padding, step) * std::max(1, cluster));
+  launch_dependent(s, kKernel,
+                   {job.span_blocks + padding_blocks, static_cast<unsigned>(threads),
+                    static_cast<size_t>(bytes), static_cast<unsigned>(std::max(1, cluster))},
+                   job);
+}
+
+// visit(std::integral_constant) with the recipe of a format.
+template <typename Visit>
+void with_recipe(const qutlass_format& format, const Visit& visit) {
+  if (format.element != QUTLASS_E2M1) return visit(std::integral_constant<Recipe, Recipe::kAny>());
+  if (format.rule == QUTLASS_RULE_MX_QUEST || format.rule == QUTLASS_RULE_NV_FOUR_SIX)
+    return visit(std::integral_constant<Recipe, Recipe::kStatistics>());
+  return visit(std::integral_constant<Recipe, Recipe::kE2M1>());
+}
+
+// How a matrix is divided: the threads of a block, and the tiles of each.
+struct Division {
+  int threads, tiles;
+
+  int elements() const { return threads * tiles * kTile; }
+};
+
+template <RotateBy kBy>
+Division division(const qutlass_rotation& rotation, int64_t elements, bool find_global_scale) {
+  constexpr int64_t kSmall = 1 << 20;  // elements that would leave most of a GPU without work
+  constexpr int kTiles = kTilesBy<kBy>;
+  if constexpr (kBy == RotateBy::kBlock) return {std::max(256, rotation.size / (kTiles * kTile)), kTiles};
+  if constexpr (kSeveralSpans<kBy>) return {256, kTiles};
+  if (!find_global_scale) return elements < kSmall ? Division{64, 1} : Division{256, kTiles};
+  // One block, since those of a cluster begin later; else the blocks of one cluster.
+  constexpr int64_t kBlock = kMostThreads * kTile;
+  if (elements <= kBlock) return {block_threads(ceil_div(elements, kTile), kMostThreads), 1};
+  return {kMostThreads, elements <= kTiles * kBlock || elements > kMostClusterBlocks * kBlock ? kTiles : 1};
+}
+
+// The elements of an input in blocks, wherever rows begin.
+template <typename Input>
+void launch_elements(CudaStream& s, const QuantizeJob<Input>& job) {
+  const int64_t elements = job.out.rows * job.out.cols;
+  const bool find = job.find_global_scale && job.out.format.rule != QUTLASS_RULE_MX_ABS_MAX;
+  with_recipe(job.out.format, [&](auto recipe) {
+    with_input_rotation<Input>(job.rotation, [&](auto by) {
+      const Division blocks = division<by()>(job.rotation, elements, find);
+      const Spans spans(1, elements, blocks.elements());
+      if constexpr (by() == RotateBy::kNothing || by() == RotateBy::kLanes) {
+        if (blocks.tiles == 1) return launch_short_groups<recipe(), by(), 1>(s, job, spans, blocks.threads);
+      }
+      launch_short_groups<recipe(), by(), kTilesBy<by()>>(s, job, spans, blocks.threads);
+    });
+  });
+}
+
+}  // namespace qutlass::cuda
