@@ -24,7 +24,8 @@ export type KernelModel = Pick<
  * The time of a kernel by an analytic model, in seconds: the launch, and then the larger of
  * - the bytes at the bandwidth that the kernel reaches,
  * - waves of tiles, as many tiles at a time as there are multiprocessors. A tile takes its operations at the rate that the
- *   kernel reaches, and the codes in its rows of A and of B at the rate at which it decodes.
+ *   kernel reaches, and the codes in its rows of A and of B at the rate at which it decodes. Kernels that take all of M at
+ *   once have A decoded before, and decode B for each `tile[0]` rows.
  *
  * Infinity if the hardware has no units of the kernel's precision.
  */
@@ -32,12 +33,15 @@ export function predictSeconds(kernel: KernelModel, work: Workload, hardware: Ha
   const { m, n, k, a, b } = work;
   const precision = kernel.precision as Precision;
   const [tileM, columns] = kernel.tile;
-  const rows = kernel.maxM > 0 ? m : tileM;
+  const atOnce = kernel.maxM > 0;
+  const rows = atOnce ? m : tileM;
   const waves = Math.ceil((Math.ceil(m / rows) * Math.ceil(n / columns)) / hardware.multiprocessors);
 
   const rate = (kernel.peakFraction * (hardware.peak[precision] ?? 0)) / hardware.multiprocessors;
   const multiplying = (2 * rows * columns * k * productsIn(precision, a, b)) / rate;
-  const codes = ((isCoded(a) ? rows : 0) + (isCoded(b) ? columns : 0)) * k;
+  const ofA = isCoded(a) && !atOnce ? rows : 0;
+  const ofB = isCoded(b) ? columns * Math.ceil(rows / tileM) : 0;
+  const codes = (ofA + ofB) * k;
   const decoding = kernel.decodePerClock > 0 ? codes / (kernel.decodePerClock * hardware.clock) : 0;
 
   const moving = work.bytes / (kernel.bandwidthFraction * hardware.memoryBandwidth);

@@ -369,7 +369,7 @@ typedef struct qutlass_kernel_info {
   char precision[8];         /* what the units multiply: "f32", "bf16", "fp8", "int8" */
   double decode_per_clock;   /* codes, by a multiprocessor or CPU thread; 0: included in peak_fraction */
   double bandwidth_fraction; /* of the bandwidth of the memory */
-  int32_t max_m;             /* the largest M that the kernel takes, all in one tile; 0 for any */
+  int32_t max_m;             /* the largest M that the kernel takes, all at once; 0 for any */
   int32_t on_request;        /* 1: never chosen unasked, only by name */
 } qutlass_kernel_info;
 

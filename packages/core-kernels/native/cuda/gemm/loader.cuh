@@ -19,9 +19,10 @@ inline constexpr int kStepBytes = kTileRowBytes / kSteps;
 
 // Takes the bf16 next to `value` off it and returns it. Two of them leave at most 2^-17 of a number, three
 // nothing. Infinity is the last part alone: as the third it meets the first part of the other operand only,
-// whose sign is that of the number.
+// whose sign is that of the number. NaN stays NaN whatever its bits.
 __device__ inline float take_bf16(float& value, bool last) {
   if (isinf(value)) return last ? value : 0.0f;
+  if (isnan(value)) return __uint_as_float(0x7FC00000u);
   const uint32_t bits = __float_as_uint(value);
   const uint32_t rounded = (bits + 0x8000u) & 0xFFFF0000u;
   // The largest numbers would round to infinity.

@@ -35,7 +35,13 @@ Kind kind_of_codes(int32_t element) {
   }
 }
 
-Operand view(const qutlass_operand& operand) {
+const float* global_scale_of(const qutlass_operand& operand) {
+  return operand.is_quantized ? operand.quantized.global_scale : nullptr;
+}
+
+}  // namespace
+
+Operand operand_of(const qutlass_operand& operand) {
   Operand x{};
   x.kind = operand.is_quantized ? kind_of_codes(operand.quantized.format.element)
                                 : kind_of_dense(operand.dense.dtype);
@@ -61,10 +67,10 @@ Operand view(const qutlass_operand& operand) {
   return x;
 }
 
-Problem view(const qutlass_matmul_problem& problem) {
+Problem problem_of(const qutlass_matmul_problem& problem) {
   Problem view{};
-  view.a = cuda::view(problem.a);
-  view.b = cuda::view(problem.b);
+  view.a = operand_of(problem.a);
+  view.b = operand_of(problem.b);
   view.m = view.a.rows;
   view.n = view.b.rows;
   view.k = view.a.cols;
@@ -74,12 +80,6 @@ Problem view(const qutlass_matmul_problem& problem) {
   view.a_codes = kind_of_codes(problem.a_format.element);
   return view;
 }
-
-const float* global_scale_of(const qutlass_operand& operand) {
-  return operand.is_quantized ? operand.quantized.global_scale : nullptr;
-}
-
-}  // namespace
 
 Epilogue epilogue_of(const qutlass_matmul_problem& problem) {
   Epilogue end{};
@@ -114,7 +114,7 @@ void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& proble
     rotate(stream, copy.a.dense, copy.a_rotation, a);
     copy.a.dense = a;
   }
-  const Problem kernel_problem = view(copy);
+  const Problem kernel_problem = problem_of(copy);
   const Operand &a = kernel_problem.a, &b = kernel_problem.b;
   CudaStream& cuda = cuda_stream(stream);
   cuda.run("matmul",

@@ -18,7 +18,9 @@ struct Problem {
   qutlass_format a_format;
 };
 
-// What the end of the problem reads and writes.
+Problem problem_of(const qutlass_matmul_problem& problem);
+// A part of it: an operand, and what the end of the problem reads and writes.
+Operand operand_of(const qutlass_operand& operand);
 Epilogue epilogue_of(const qutlass_matmul_problem& problem);
 
 }  // namespace qutlass::cuda

@@ -56,22 +56,27 @@ void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem) {
 
 // peak_fraction: roughly what mma.sync reaches of the tensor cores of an H100, or wgmma while its operands
 // are decoded. decode_per_clock: by counting instructions, four to a code for tiles in shared memory and two
-// in cuda.gemv, with 128 lanes to issue from. A tile is the smallest that the kernel uses.
+// in cuda.gemv, with 128 lanes to issue from. A tile is the smallest that the kernel uses; where it takes all
+// of M at once, its rows are those for which it decodes B once.
 const Kernel kKernels[] = {
-    {{"cuda.skinny", "cuda", "sm_80", "f32", 8, 16, 128, 0, 0.5, "bf16", 64, 0.85, cuda::kSkinnyMaxM, 0},
+    {{"cuda.skinny", "cuda", "sm_80", "f32", 64, 16, 128, 0, 0.5, "bf16", 64, 0.85, cuda::kSkinnyMaxM, 0},
      [](const qutlass_matmul_problem& problem) {
        require_no_integer_pair(problem);
        cuda::require_skinny(problem);
      },
      nullptr,
-     cuda::enqueue_skinny},
-    {{"cuda.gemv", "cuda", "sm_80", "f32", 1, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM, 0},
+     cuda::enqueue_skinny,
+     nullptr,
+     cuda::skinny_quantizes_a},
+    {{"cuda.gemv", "cuda", "sm_80", "f32", cuda::kGemvMaxM, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM,
+      0},
      require_gemv,
      nullptr,
      one_by_one<enqueue<cuda::launch_gemv>>,
      nullptr,
      cuda::gemv_quantizes_a},
-    {{"cuda.i32.gemv", "cuda", "sm_80", "i32", 1, 16, 32, 0, 0.5, "f32", 64, 0.66, cuda::kGemvMaxM, 0},
+    {{"cuda.i32.gemv", "cuda", "sm_80", "i32", cuda::kGemvMaxM, 16, 32, 0, 0.5, "f32", 64, 0.66,
+      cuda::kGemvMaxM, 0},
      require_i32_gemv,
      nullptr,
      one_by_one<enqueue<cuda::launch_i32_gemv>>,
@@ -81,7 +86,7 @@ const Kernel kKernels[] = {
      require_integer_pair,
      nullptr,
      one_by_one<enqueue<cuda::launch_i32_mma>>},
-    {{"cuda.f32.mma", "cuda", "sm_80", "f32", 64, 64, 32, 0, 0.27, "bf16", 32, 0.5, 0, 0},
+    {{"cuda.f32.mma", "cuda", "sm_80", "f32", 64, 64, 32, 0, 0.1, "bf16", 32, 0.5, 0, 0},
      require_no_integer_pair,
      nullptr,
      one_by_one<enqueue<cuda::launch_f32_mma>>},

@@ -23,7 +23,8 @@ class Meeting {
 
   __host__ __device__ static constexpr int bytes(const SkinnySplit& split, int m) {
     const int slots = Shape::kWarps + split.round_sets - 1;
-    return kWeights * 8 + split.round_sets * 8 + (split.block_sets * Shape::kRows + slots * m * kStride) * 4;
+    return kWeights * 8 + split.round_sets * 8 +
+           (split.block_sets * Shape::kRows + m + slots * m * kStride) * 4;
   }
 
   // All threads, before the kernel waits for the one before it: row factors are copied in the group of copies
@@ -34,7 +35,8 @@ class Meeting {
         factors_(reinterpret_cast<double*>(shared)),
         warps_(reinterpret_cast<Warps*>(factors_ + kWeights)),
         row_factors_(reinterpret_cast<float*>(warps_ + split.round_sets)),
-        slots_(row_factors_ + split.block_sets * Shape::kRows) {
+        a_factors_(row_factors_ + split.block_sets * Shape::kRows),
+        slots_(a_factors_ + p.m) {
     const int rows = end_set * Shape::kRows - first_row_;
     for (int i = static_cast<int>(threadIdx.x); i < rows; i += Shape::kThreads) {
       const int row = first_row_ + i, weight = p.weight_of(row / kTileRows);
@@ -42,8 +44,17 @@ class Meeting {
     }
   }
 
-  // What all sums of a weight are multiplied by, here with a factor of the format: a thread for each.
+  // What all sums of a weight are multiplied by, here with a factor of the format: a thread for each. Factors
+  // of rows of A are copied in the group of copies that comes next.
   __device__ void set_factors(double format) const {
+    const int row = static_cast<int>(threadIdx.x);
+    if (row < p_.rows) {
+      if (p_.a_factors) {
+        copy_async<4>(a_factors_ + row, p_.a_factors + row);
+      } else {
+        a_factors_[row] = 1;
+      }
+    }
     const int weight = Shape::kThreads - 1 - static_cast<int>(threadIdx.x);
     if (weight < (kWeights == 1 ? 1 : p_.count)) {
       factors_[weight] = p_.weights[weight].epilogue.factor() * format;
@@ -77,23 +88,27 @@ class Meeting {
 
   // All threads, after a barrier.
   __device__ void finish(int round, int sets) const {
-    const int lines = sets * p_.m;                                      // rows of D, a set wide
-    const uint32_t inverse = 65535u / static_cast<uint32_t>(p_.m) + 1;  // exact, since lines are few
+    const int lines = sets * p_.rows;                                      // of D, a set wide
+    const uint32_t inverse = 65535u / static_cast<uint32_t>(p_.rows) + 1;  // exact, since lines are few
     for (int i = static_cast<int>(threadIdx.x); i < lines * Shape::kRows; i += Shape::kThreads) {
       const int line = i / Shape::kRows, row = i % Shape::kRows;
       const int set = static_cast<int>(static_cast<uint32_t>(line) * inverse >> 16),
-                token = line - set * p_.m;
+                token = line - set * p_.rows;
       const Warps warps = warps_[set];
-      const float* from = slots_ + ((warps.first + set) * p_.m + token) * kStride + row;
+      // The parts of a row follow each other: p_.m is parts times rows.
+      const float* from = slots_ + ((warps.first + set) * p_.m + token * p_.parts) * kStride + row;
       float sum = 0;
 #pragma unroll 4
-      for (int warp = warps.first; warp <= warps.last; ++warp, from += p_.m * kStride) sum += *from;
+      for (int warp = warps.first; warp <= warps.last; ++warp, from += p_.m * kStride) {
+        sum += *from;
+        if (p_.parts == 2) sum += from[kStride];
+      }
       const int weight = p_.weight_of((round + set) * Shape::kBlocks);
       const int row_of_all = (round + set) * Shape::kRows + row;
       const int n = row_of_all - p_.first_of(weight) * kTileRows;
       if (n < p_.weights[weight].n) {
-        const double row_factor = row_factors_[row_of_all - first_row_];
-        p_.weights[weight].epilogue.store(token, n, factors_[weight] * row_factor, static_cast<double>(sum));
+        const double factor = factors_[weight] * row_factors_[row_of_all - first_row_] * a_factors_[token];
+        p_.weights[weight].epilogue.store(token, n, factor, static_cast<double>(sum));
       }
     }
   }
@@ -109,7 +124,7 @@ class Meeting {
   int first_row_;
   double* factors_;
   Warps* warps_;
-  float *row_factors_, *slots_;
+  float *row_factors_, *a_factors_, *slots_;
 };
 
 }  // namespace qutlass::cuda

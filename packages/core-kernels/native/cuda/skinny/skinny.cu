@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "cuda/gemm/problem.cuh"
+#include "cuda/skinny/bf16_rows.h"
 #include "cuda_stream.h"
 #include "reference/matmul_problem.h"
 
@@ -13,60 +14,66 @@ void require_skinny(const qutlass_matmul_problem& problem) {
   const qutlass_operand &a = problem.a, &b = problem.b;
   if (!b.is_quantized || !b.quantized.tiles)
     fail(QUTLASS_E_UNSUPPORTED, "b: this kernel reads a weight in tiles; prepare it");
-  if (a.is_quantized || a.dense.dtype != QUTLASS_BF16)
-    fail(QUTLASS_E_UNSUPPORTED, "a: this kernel multiplies a dense a in bf16");
-  if (problem.a_rotation.kind != QUTLASS_ROTATION_IDENTITY)
-    fail(QUTLASS_E_UNSUPPORTED, "a_rotation: this kernel does not rotate a");
-  const auto m = static_cast<long long>(operand_rows(a)), k = static_cast<long long>(operand_cols(a));
+  const auto m = static_cast<long long>(operand_rows(a));
   if (m > kSkinnyMaxM) {
     fail(QUTLASS_E_UNSUPPORTED, "a: expected at most %d rows for this kernel, got %lld", kSkinnyMaxM, m);
   }
-  if (k % 8 != 0 || reinterpret_cast<uintptr_t>(a.dense.data) % 16 != 0) {
-    fail(QUTLASS_E_UNSUPPORTED, "a: this kernel takes rows at multiples of 16 bytes, got K = %lld at %p", k,
-         a.dense.data);
+  if (reinterpret_cast<uintptr_t>(b.quantized.tiles) % 16 != 0) {
+    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel takes tiles at a multiple of 16 bytes, got %p",
+         b.quantized.tiles);
   }
   tile_format(b.quantized);
 }
 
+bool skinny_quantizes_a(const qutlass_matmul_problem& problem) { return bf16_rows_quantize(problem); }
+
 namespace {
 
-SkinnyExtents extents_of(const qutlass_matmul_problem& problem, const TileLayout& layout) {
-  const qutlass_operand& a = problem.a;
-  return {static_cast<const uint8_t*>(a.dense.data), static_cast<int>(operand_rows(a)),
-          static_cast<int>(operand_cols(a)), layout.row_blocks, layout.tiles};
+SkinnyExtents extents_of(const Bf16Rows& a, const TileLayout& layout) {
+  return {static_cast<const uint8_t*>(a.data()),
+          a.row_factors(),
+          a.rows() * a.parts(),
+          a.cols(),
+          a.rows(),
+          a.parts(),
+          layout.row_blocks,
+          layout.tiles};
 }
 
-SkinnyWeight weight_of(const qutlass_matmul_problem& problem, const TileLayout& layout) {
+SkinnyWeight weight_of(const Bf16Rows& a, const qutlass_matmul_problem& problem, const TileLayout& layout) {
   const qutlass_quantized& b = problem.b.quantized;
   const auto* tiles = static_cast<const uint8_t*>(b.tiles);
-  return {tiles + layout.codes, tiles + layout.scales, reinterpret_cast<const float*>(tiles),
-          epilogue_of(problem), static_cast<int>(b.rows)};
+  Epilogue epilogue = epilogue_of(problem);
+  epilogue.a_global_scale = a.global_scale();
+  return {tiles + layout.codes, tiles + layout.scales, reinterpret_cast<const float*>(tiles), epilogue,
+          static_cast<int>(b.rows)};
 }
 
 // What a launch touches.
 class Operands {
  public:
-  void add(const qutlass_matmul_problem& problem) {
+  void add(const Bf16Rows& a, const qutlass_matmul_problem& problem) {
     const qutlass_quantized& b = problem.b.quantized;
-    const void* const touched[kEach] = {problem.a.dense.data,  b.tiles,           b.global_scale,
-                                        problem.alpha_pointer, problem.bias.data, problem.out.data};
+    const void* const touched[kEach] = {a.data(),        a.global_scale(),      b.tiles,
+                                        b.global_scale,  problem.alpha_pointer, problem.bias.data,
+                                        problem.out.data};
     std::copy_n(touched, kEach, pointers_ + count_);
     count_ += kEach;
   }
   std::span<const void* const> all() const { return {pointers_, count_}; }
 
  private:
-  static constexpr size_t kEach = 6;
+  static constexpr size_t kEach = 7;
   const void* pointers_[kEach * kMaxWeights];
   size_t count_ = 0;
 };
 
-void enqueue_wide(CudaStream& stream, const qutlass_matmul_problem& problem) {
+void enqueue_wide(CudaStream& stream, const Bf16Rows& a, const qutlass_matmul_problem& problem) {
   const TileFormat format = tile_format(problem.b.quantized);
   const TileLayout layout = tile_layout(problem.b.quantized, format);
-  const SkinnyProblem p{extents_of(problem, layout), weight_of(problem, layout)};
+  const SkinnyProblem p{extents_of(a, layout), weight_of(a, problem, layout)};
   Operands operands;
-  operands.add(problem);
+  operands.add(a, problem);
   stream.run("matmul", operands.all(), [&](cudaStream_t handle) {
     const auto launch = format.code == TileCode::kInt4 ? launch_wide_int4
                         : is_wide(format.code)         ? launch_wide_bytes
@@ -76,24 +83,22 @@ void enqueue_wide(CudaStream& stream, const qutlass_matmul_problem& problem) {
 }
 
 // As many of the first problems as one launch takes; returns the others.
-std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream,
+std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream, const Bf16Rows& a,
                                                        std::span<const qutlass_matmul_problem> problems) {
-  const qutlass_matmul_problem& first = problems.front();
-  const TileFormat format = tile_format(first.b.quantized);
+  const qutlass_quantized& first = problems.front().b.quantized;
+  const TileFormat format = tile_format(first);
   SkinnyWeights group{};
-  static_cast<SkinnyExtents&>(group) = extents_of(first, tile_layout(first.b.quantized, format));
+  static_cast<SkinnyExtents&>(group) = extents_of(a, tile_layout(first, format));
   group.row_blocks = 0;
   Operands operands;
   for (const qutlass_matmul_problem& problem : problems) {
     const qutlass_quantized& b = problem.b.quantized;
-    const bool fits = group.count < kMaxWeights && problem.a.dense.data == first.a.dense.data &&
-                      operand_rows(problem.a) == group.m && b.cols == group.k && tile_format(b) == format;
-    if (!fits) break;
+    if (group.count == kMaxWeights || tile_format(b) != format) break;
     const TileLayout layout = tile_layout(b, format);
     group.first[group.count] = group.row_blocks;
-    group.weights[group.count++] = weight_of(problem, layout);
+    group.weights[group.count++] = weight_of(a, problem, layout);
     group.row_blocks += layout.row_blocks;
-    operands.add(problem);
+    operands.add(a, problem);
   }
   std::fill(group.first + group.count, std::end(group.first), group.row_blocks);
   stream.run("matmul", operands.all(), [&](cudaStream_t handle) {
@@ -110,11 +115,19 @@ std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream,
 void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
   CudaStream& cuda = cuda_stream(stream);
   while (!problems.empty()) {
-    if (operand_rows(problems.front().a) > kNarrowMaxM) {
-      enqueue_wide(cuda, problems.front());
-      problems = problems.subspan(1);
-    } else {
-      problems = enqueue_narrow(cuda, problems);
+    const Bf16Rows a(cuda, problems.front());
+    const auto other = std::find_if(problems.begin(), problems.end(),
+                                    [&](const auto& problem) { return !a.are_of(problem); });
+    const auto count = static_cast<size_t>(other - problems.begin());
+    auto with_same_a = problems.first(count);
+    problems = problems.subspan(count);
+    while (!with_same_a.empty()) {
+      if (a.rows() * a.parts() > kNarrowMaxM) {
+        enqueue_wide(cuda, a, with_same_a.front());
+        with_same_a = with_same_a.subspan(1);
+      } else {
+        with_same_a = enqueue_narrow(cuda, a, with_same_a);
+      }
     }
   }
 }

@@ -140,12 +140,10 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   const Activations<T, Shape> activations(p, of_a);
   launch_dependents();
   wait_for_dependency();
-  if constexpr (Shape::kOnePass) {
-    activations.request();
-    end_copy_group();
-  }
+  if constexpr (Shape::kOnePass) activations.request();
   meeting.set_factors(kSumFactor<T::kCode>);
   if constexpr (Shape::kOnePass) {
+    end_copy_group();
     wait_for_copies<0>();
     __syncthreads();
   } else {
@@ -180,6 +178,11 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
       meeting.store(warp + piece.set, sums);
     }
     const bool last = way.last_round(split);
+    if constexpr (!Shape::kOnePass) {
+      // Factors of A, which a warp without tiles has not waited for.
+      end_copy_group();
+      wait_for_copies<0>();
+    }
     __syncthreads();
     meeting.finish(way.round, sets);
     if (last) return;
@@ -246,7 +249,7 @@ bool takes_one_pass(const Group& p, const SkinnySplit& split, const SkinnyLaunch
          Shape::kResident * block_bytes <= launch.device.sharedMemPerMultiprocessor;
 }
 
-// One row of A per column of a fragment: up to 8 rows take one fragment, up to 16 two.
+// A row of bf16 for every column of a fragment: up to 8 take one fragment, up to 16 two.
 template <typename T, typename Group>
 void launch_group(const Group& p, const SkinnyLaunch& launch) {
   using OnePass = OnePassShape<T>;

@@ -10,13 +10,16 @@
 
 namespace qutlass::cuda {
 
-// Rows of A that the kernels take: the first of them up to kNarrowMaxM.
-inline constexpr int kSkinnyMaxM = 64, kNarrowMaxM = 16;
+// Rows of bf16 (bf16_rows.h) up to which the first of the kernels takes A, and rows of A that working memory
+// is taken for.
+inline constexpr int kNarrowMaxM = 16, kSkinnyMaxM = 8192;
 
 // A, and the extents of all that a launch multiplies it with.
 struct SkinnyExtents {
-  const uint8_t* a;  // bf16 [m, k]
+  const uint8_t* a;        // bf16 [m, k]
+  const float* a_factors;  // [rows], or null
   int m, k;
+  int rows, parts;  // of D, and rows of bf16 for each: one or two
   int row_blocks, tiles;
 };
 
@@ -63,10 +66,12 @@ struct SkinnyLaunch {
 
 // Throws QUTLASS_E_UNSUPPORTED with the reason unless the kernels take the problem.
 void require_skinny(const qutlass_matmul_problem& problem);
-// Neighbours of one format under the same A, of up to kNarrowMaxM rows, share launches.
+// Whether an A that is to be quantized is on the way.
+bool skinny_quantizes_a(const qutlass_matmul_problem& problem);
+// Neighbours of one format under the same A, of up to kNarrowMaxM rows of bf16, share launches.
 void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems);
 
-// Each for the codes of its file, up to kNarrowMaxM rows of A, or more.
+// Each for the codes of its file, up to kNarrowMaxM rows of bf16, or more.
 void launch_skinny_int4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_e2m1(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_bytes(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);

@@ -72,8 +72,8 @@ __global__ void __launch_bounds__(W::kMaxThreads, 1)
     Turns<W> turns(stages, plan);
     // What does not have to be in registers while tiles are multiplied is found out again.
     for (int round = 0;; ++round) {
-      const auto own_row_block = [&](int set) {
-        return set * plan.warps + static_cast<int>(threadIdx.x) / 32;
+      const auto own_row_block = [&](int item) {
+        return plan.set_of(item) * plan.warps + static_cast<int>(threadIdx.x) / 32;
       };
       const Cluster before = Cluster::own();
       prefetch_row_ends(p, own_row_block(before.id + round * before.count));
@@ -89,9 +89,10 @@ __global__ void __launch_bounds__(W::kMaxThreads, 1)
         if (threadIdx.x % 32 == 0) stage.empty().arrive();
       }
       const Cluster now = Cluster::own();
-      const int set = now.id + round * now.count;
-      const bool last = set + now.count >= plan.sets;
-      WideMeeting<W>(plan, now.rank, sums_at()).run(p, sums, own_row_block(set), round, last);
+      const int item = now.id + round * now.count;
+      const bool last = item + now.count >= plan.items;
+      WideMeeting<W>(plan, now.rank, sums_at())
+          .run(p, sums, own_row_block(item), plan.chunk_of(item) * W::kTokens, round, last);
       if (last) break;
     }
   }
@@ -130,6 +131,7 @@ void launch_wide_shape(const SkinnyProblem& p, const SkinnyLaunch& launch) {
   const cudaFuncAttributes limits = kernel_attributes<wide_kernel<W>>();
   const bool clustered = has_clusters(limits);
   const int room = static_cast<int>(launch.device.sharedMemPerBlockOptin);
+  const int chunks = (p.m + W::kTokens - 1) / W::kTokens;
   const auto fits = [&](int warps, int cluster) {
     WidePlan plan{};
     plan.warps = warps;
@@ -137,17 +139,18 @@ void launch_wide_shape(const SkinnyProblem& p, const SkinnyLaunch& launch) {
     return divide_shared_memory<W>(plan, room);
   };
   const WideSplit split =
-      choose_wide_split({p.row_blocks, p.tiles, W::kBlocks, W::kTokens},
+      choose_wide_split({p.row_blocks, p.tiles, W::kBlocks, W::kTokens, chunks},
                         {limits.maxThreadsPerBlock / 32 - W::kFeeders, clustered, fits}, launch.device);
   WidePlan plan{};
   plan.warps = split.warps;
-  plan.sets = (p.row_blocks + split.warps - 1) / split.warps;
+  plan.chunks = chunks;
+  plan.items = (p.row_blocks + split.warps - 1) / split.warps * chunks;
   plan.cluster = split.cluster;
   plan.tiles = (p.tiles + split.cluster - 1) / split.cluster;
   divide_shared_memory<W>(plan, room);
   const int bytes = plan.stages_bytes + TokenSlots<W>::bytes(plan.ahead) + WideMeeting<W>::bytes(plan);
   allow_shared_memory<wide_kernel<W>>(bytes);
-  const auto blocks = static_cast<unsigned>(std::min(plan.sets, split.clusters) * plan.cluster);
+  const auto blocks = static_cast<unsigned>(std::min(plan.items, split.clusters) * plan.cluster);
   const auto threads = static_cast<unsigned>((split.warps + W::kFeeders) * 32);
   launch_dependent(launch.stream, launch.device, wide_kernel<W>,
                    {blocks, threads, static_cast<size_t>(bytes), static_cast<unsigned>(plan.cluster)}, p,

@@ -5,13 +5,13 @@
 
 namespace qutlass::cuda {
 
-// The tiles that a block multiplies: a part of K for every set of row blocks.
+// The tiles that a block multiplies: a part of K for every item.
 struct TileWalk {
-  int first_tile, end_tile, set, set_step;
+  int first_tile, end_tile, item, item_step;
   int tile = first_tile;
 
   __device__ void advance() {
-    if (++tile == end_tile) tile = first_tile, set += set_step;
+    if (++tile == end_tile) tile = first_tile, item += item_step;
   }
 };
 
@@ -26,21 +26,22 @@ class CodeFeed {
 
   // Does not depend on the kernel before.
   __device__ void begin() {
-    for (int stages = plan_.stages_bytes / plan_.stage_bytes; stages > 0 && walk_.set < plan_.sets; --stages)
+    for (int stages = plan_.stages_bytes / plan_.stage_bytes; stages > 0 && walk_.item < plan_.items;
+         --stages)
       fetch();
   }
   __device__ void run() {
-    while (walk_.set < plan_.sets) {
+    while (walk_.item < plan_.items) {
       turns_.stage().empty().wait(turns_.parity() ^ 1);
       fetch();
     }
   }
 
  private:
-  // The next tile of every row block of the set.
+  // The next tile of every row block of a set.
   __device__ void fetch() {
     const WideStage<W> stage = turns_.stage();
-    const int first = walk_.set * plan_.warps;
+    const int first = plan_.set_of(walk_.item) * plan_.warps;
     const BoxCopies copies(stage.full(), plan_.warps * (kTileBytes + kScaleBytes));
     copies.add<kTileBytes>(stage.codes(0), from_.codes, walk_.tile * kTileBytes, first);
     if constexpr (kScaleBytes > 0)
@@ -97,9 +98,9 @@ class TokenFeed {
         turns_(stages, plan),
         slots_(slots),
         walk_(walk),
+        rows_(p.m),
         block_(warp % W::kBlocks),
-        first_row_(warp / W::kBlocks * W::kPartRows),
-        groups_((min(p.m - first_row_, W::kPartRows) + 7) / 8) {
+        first_row_(warp / W::kBlocks * W::kPartRows) {
     const int lane = static_cast<int>(threadIdx.x) % 32, row = lane / 4, to_row = lane % 8;
     const int part = T::kBy16 ? lane % 4 * 2 : lane % 4 + row % 2 * 4;
     const int to_part = (T::kBy16 ? 0 : to_row % 2 * 4) + lane / 8;
@@ -110,20 +111,22 @@ class TokenFeed {
   __device__ void run() {
     TileWalk ahead = walk_;
     const auto fetch_next = [&](int to) {
-      if (ahead.set >= plan_.sets) return;
+      if (ahead.item >= plan_.items) return;
       const BoxCopies copies(slots_.came(to), from_.a.box_rows * 128);
       copies.add<128, BoxLayout::kSwizzled>(slots_.part(to), from_.a,
-                                            (ahead.tile * W::kBlocks + block_) * 128, first_row_);
+                                            (ahead.tile * W::kBlocks + block_) * 128,
+                                            plan_.chunk_of(ahead.item) * W::kTokens + first_row_);
       ahead.advance();
     };
     for (int i = 0; i < plan_.ahead; ++i) fetch_next(i);
     int at = 0;
     uint32_t parity = 0;
-    for (; walk_.set < plan_.sets; walk_.advance(), turns_.advance()) {
+    for (; walk_.item < plan_.items; walk_.advance(), turns_.advance()) {
       const WideStage<W> stage = turns_.stage();
       stage.empty().wait(turns_.parity() ^ 1);
       slots_.came(at).wait(parity);
-      order(slots_.part(at), stage.tokens(block_) + first_row_ * 128);
+      const int rows = rows_ - plan_.chunk_of(walk_.item) * W::kTokens - first_row_;
+      order(slots_.part(at), stage.tokens(block_) + first_row_ * 128, (rows + 7) / 8);
       fence_async_proxy();
       __syncwarp();
       if (threadIdx.x % 32 == 0) stage.full().arrive();
@@ -133,13 +136,13 @@ class TokenFeed {
   }
 
  private:
-  // Eight rows at a time, each half of their columns. Neighbouring rows are at different halves, where that
-  // keeps their parts in different banks.
-  __device__ void order(const uint8_t* from, uint8_t* to) const {
+  // Groups of eight rows, as far as A has them, each half of their columns. Neighbouring rows are at
+  // different halves, where that keeps their parts in different banks.
+  __device__ void order(const uint8_t* from, uint8_t* to, int groups) const {
     constexpr int kAtOnce = 2;
 #pragma unroll
     for (int first = 0; first < W::kPartRows / 8; first += kAtOnce) {
-      if (first >= groups_) break;
+      if (first >= groups) break;
       uint4 words[kAtOnce][2];
 #pragma unroll
       for (int i = 0; i < kAtOnce * 2; ++i) {
@@ -159,7 +162,7 @@ class TokenFeed {
   Turns<W> turns_;
   const TokenSlots<W> slots_;
   TileWalk walk_;
-  const int block_, first_row_, groups_;
+  const int rows_, block_, first_row_;
   uint32_t read_, write_;  // what this lane reads, and whose row it addresses
 };
 

@@ -39,9 +39,9 @@ class WideMeeting {
     free_->init(cluster_);
   }
 
-  // round: how often sums have met before.
-  __device__ void run(const SkinnyProblem& p, const WideSums<W>& mine, int row_block, int round,
-                      bool last) const {
+  // first_token: of the rows of bf16; round: how often sums have met before.
+  __device__ void run(const SkinnyProblem& p, const WideSums<W>& mine, int row_block, int first_token,
+                      int round, bool last) const {
     const int lane = static_cast<int>(threadIdx.x) % 32, first = row_block * kTileRows + lane / 4;
     const double factor = p.epilogue.factor() * kSumFactor<W::T::kCode>;
     const RowEnd ends[2] = {RowEnd(p, factor, min(first, p.n - 1)),
@@ -49,18 +49,23 @@ class WideMeeting {
     send(mine, round);
     if (kHasClusters && cluster_ > 1) came_->wait(round % 2);
     const float4* from = sums_;
-    for (int n = rank_; n < kTiles && n * 8 < p.m; n += cluster_, from += threads_) {
+    for (int n = rank_; n < kTiles && first_token + n * 8 < p.m; n += cluster_, from += threads_) {
       float4 sum{};
 #pragma unroll 4
       for (int block = 0; block < cluster_; ++block) {
         const float4 other = from[block * owned_ * threads_];
         sum.x += other.x, sum.y += other.y, sum.z += other.z, sum.w += other.w;
       }
-      const float values[4] = {sum.x, sum.y, sum.z, sum.w};
+      // Columns of the operand are two rows of D, or the parts of one.
+      const bool whole = p.parts == 1;
+      const int at = first_token + n * 8 + lane % 4 * 2, token = whole ? at : at / 2;
+      const float even[2] = {sum.x, sum.z}, odd[2] = {sum.y, sum.w};
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int token = n * 8 + lane % 4 * 2 + i % 2, row = first + i / 2 * 8;
-        if (token < p.m && row < p.n) ends[i / 2].store(p, token, row, values[i]);
+      for (int i = 0; i < 2; ++i) {
+        const int row = first + i * 8;
+        if (row >= p.n) continue;
+        if (token < p.rows) ends[i].store(p, token, row, whole ? even[i] : even[i] + odd[i]);
+        if (whole && token + 1 < p.rows) ends[i].store(p, token + 1, row, odd[i]);
       }
     }
     if (kHasClusters && cluster_ > 1 && !last) {
@@ -103,11 +108,12 @@ class WideMeeting {
           fits(fabsf(narrow) > 0x1p-60f && fabsf(narrow) < 0x1p60f) {}
     __device__ void store(const SkinnyProblem& p, int token, int row, float sum) const {
       const Epilogue& end = p.epilogue;
-      if (fits) {
+      const float a_factor = p.a_factors ? p.a_factors[token] : 1.0f;
+      if (fits && fabsf(a_factor) > 0x1p-60f && fabsf(a_factor) < 0x1p60f) {
         store_dense(end.out, end.out_dtype, static_cast<int64_t>(token) * end.cols + row,
-                    fmaf(narrow, sum, addend));
+                    fmaf(narrow * a_factor, sum, addend));
       } else {
-        end.store(token, row, factor, static_cast<double>(sum));
+        end.store(token, row, factor * static_cast<double>(a_factor), static_cast<double>(sum));
       }
     }
   };

@@ -8,11 +8,16 @@
 
 namespace qutlass::cuda {
 
-// How a launch divides the work: warps of a block that multiply; sets of row blocks, one for each of these
-// warps; blocks that share K, and tiles for each of them. And shared memory: bytes of a stage, and of all;
-// parts of A that are on their way to each warp that orders them.
+// How a launch divides the work: warps of a block that multiply; items, which are sets of row blocks, one for
+// each of these warps, by chunks of A, as many rows as there is room for; blocks that share K, and tiles for
+// each of them. And shared memory: bytes of a stage, and of all; parts of A that are on their way to each
+// warp that orders them.
 struct WidePlan {
-  int warps, sets, cluster, tiles, stage_bytes, stages_bytes, ahead;
+  int warps, items, chunks, cluster, tiles, stage_bytes, stages_bytes, ahead;
+
+  // Items with the same weights follow each other, so that these are read from memory once.
+  __device__ int set_of(int item) const { return chunks == 1 ? item : item / chunks; }
+  __device__ int chunk_of(int item) const { return chunks == 1 ? 0 : item % chunks; }
 };
 
 // What is copied: tiles of codes and their scales, a row block for a row; 64 columns of A.

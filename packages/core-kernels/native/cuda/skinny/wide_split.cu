@@ -57,12 +57,12 @@ WideSplit choose_wide_split(const WideExtent& extent, const WideLimits& limits,
   WideSplit best{};
   double least = 0;
   for (int warps = 4; warps <= limits.warps; warps += 4) {
-    const int sets = (extent.row_blocks + warps - 1) / warps;
+    const int items = (extent.row_blocks + warps - 1) / warps * extent.chunks;
     for (int cluster = 1; cluster <= max_cluster; ++cluster) {
       const int tiles = (extent.tiles + cluster - 1) / cluster;
       const bool idle = (cluster - 1) * tiles >= extent.tiles;  // a block
       if (idle || !limits.fits(warps, cluster)) continue;
-      const int clusters = cluster_capacity(cluster, device), waves = (sets + clusters - 1) / clusters;
+      const int clusters = cluster_capacity(cluster, device), waves = (items + clusters - 1) / clusters;
       const double clocks = waves * (tiles * tile_clocks(extent, warps) + meeting_clocks(extent, warps));
       if (best.warps == 0 || clocks < least) {
         best = {warps, cluster, clusters};

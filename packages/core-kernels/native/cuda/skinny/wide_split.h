@@ -11,6 +11,7 @@ struct WideExtent {
   int row_blocks, tiles;
   int blocks;  // of 64 columns of A in a tile
   int tokens;  // rows of A that there is room for
+  int chunks;  // of so many rows
 };
 
 // What a launch may have.
