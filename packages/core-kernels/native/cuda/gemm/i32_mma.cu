@@ -4,6 +4,7 @@
 // would make codes nine bits wide, come in by the sums of the codes themselves:
 //   sum (a - z)(b - w) = sum a b - w sum a - z sum b + elements z w,
 // exact in double. Scaled sums of segments are added in double.
+#include "cuda/atoms/int_to_double.cuh"
 #include "cuda/gemm/kernels.h"
 #include "cuda/gemm/tile_loop.cuh"
 
@@ -49,7 +50,7 @@ class I32Sums {
   __device__ void flush(const GroupParts<I32Sums>& parts, int step, int elements) {
     const float* scales = parts.scales[step];
     if (!zero_points_) {
-      add_segment(scales, [&](int i, int j, int r) { return to_double(segment_[i][j][r]); });
+      add_segment(scales, [&](int i, int j, int r) { return int_to_double(segment_[i][j][r]); });
       return;
     }
     const int32_t* zero_points = parts.zero_points[step];
@@ -61,8 +62,8 @@ class I32Sums {
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
         // Lanes hold the columns of B by lane / 4, and columns of sums by lane % 4.
-        b_sums[j][c] = to_double(__shfl_sync(0xFFFFFFFFu, sum, (place_.lane % 4 * 2 + c) * 4));
-        b_zeros[j][c] = to_double(zero_points[Shape::kM + place_.col(j) + c]);
+        b_sums[j][c] = int_to_double(__shfl_sync(0xFFFFFFFFu, sum, (place_.lane % 4 * 2 + c) * 4));
+        b_zeros[j][c] = int_to_double(zero_points[Shape::kM + place_.col(j) + c]);
       }
     }
     double a_zeros[Shape::kFragmentsM][2], a_sums[Shape::kFragmentsM][2];
@@ -70,14 +71,14 @@ class I32Sums {
     for (int i = 0; i < Shape::kFragmentsM; ++i) {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        a_zeros[i][h] = to_double(zero_points[place_.row(i) + h * 8]);
-        a_sums[i][h] = to_double(add_lanes(a_sums_[i][h])) - elements * a_zeros[i][h];
+        a_zeros[i][h] = int_to_double(zero_points[place_.row(i) + h * 8]);
+        a_sums[i][h] = int_to_double(add_lanes(a_sums_[i][h])) - elements * a_zeros[i][h];
         a_sums_[i][h] = 0;
       }
     }
     add_segment(scales, [&](int i, int j, int r) {
       const int h = r / 2, c = r % 2;
-      return to_double(segment_[i][j][r]) - a_zeros[i][h] * b_sums[j][c] - b_zeros[j][c] * a_sums[i][h];
+      return int_to_double(segment_[i][j][r]) - a_zeros[i][h] * b_sums[j][c] - b_zeros[j][c] * a_sums[i][h];
     });
   }
 
@@ -91,11 +92,6 @@ class I32Sums {
   static __device__ int add_lanes(int sum) {
     sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1);
     return sum + __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
-  }
-
-  // Through the mantissa, which is faster than the conversion.
-  static __device__ double to_double(int x) {
-    return __hiloint2double(0x43300000, x ^ static_cast<int>(0x80000000u)) - (0x1p52 + 0x1p31);
   }
 
   // Adds product(i, j, r), sums of a segment less zero points, times their scales.

@@ -68,6 +68,14 @@ const Kernel kKernels[] = {
      cuda::enqueue_skinny,
      nullptr,
      cuda::skinny_quantizes_a},
+    {{"cuda.i32.skinny", "cuda", "sm_80", "i32", cuda::kNarrowMaxM, 16, 128, 0, 0.5, "int8", 128, 0.85,
+      cuda::kIntegerMaxM, 0},
+     [](const qutlass_matmul_problem& problem) {
+       require_integer_pair(problem);
+       cuda::require_integer_skinny(problem);
+     },
+     nullptr,
+     cuda::enqueue_integer_skinny},
     {{"cuda.gemv", "cuda", "sm_80", "f32", cuda::kGemvMaxM, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM,
       0},
      require_gemv,

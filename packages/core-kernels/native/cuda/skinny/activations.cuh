@@ -1,4 +1,4 @@
-// A as lanes multiply it: 16 bytes of a row are two steps.
+// A as lanes multiply it: 16 bytes of bf16 in a row are two steps, 8 codes a part of 32 columns.
 #pragma once
 
 #include <bit>
@@ -13,7 +13,9 @@ class Activations {
  public:
   // Rows that lanes read together are in different banks; runs of 16 columns still meet in pairs, but a
   // distance that kept them apart would tear the 32-byte sectors in which copies come.
-  __host__ __device__ static constexpr int row_bytes(int tiles) { return tiles * T::kCols * 2 + 64; }
+  __host__ __device__ static constexpr int row_bytes(int tiles) {
+    return (tiles * T::kCols + 32) * T::kBytesOfA;
+  }
   __host__ __device__ static constexpr int bytes(int m, int tiles) {
     return Shape::kOnePass ? m * row_bytes(tiles) : 0;
   }
@@ -25,9 +27,9 @@ class Activations {
     for (int n = 0; n < Shape::kTokens; ++n) {
       // Columns of the operand beyond the rows of A repeat the last; what comes out of them is not stored.
       const int row = min(n * 8 + lane / 4, p.m - 1);
-      rows_[n] =
-          (Shape::kOnePass ? shared + row * row_bytes(p.tiles) : p.a + static_cast<int64_t>(row) * p.k * 2) +
-          lane % 4 * tile_run(T::kCode) * 2;
+      rows_[n] = (Shape::kOnePass ? shared + row * row_bytes(p.tiles)
+                                  : p.a + static_cast<int64_t>(row) * p.k * T::kBytesOfA) +
+                 lane % 4 * tile_run(T::kCode) * T::kBytesOfA;
     }
   }
 
@@ -39,10 +41,12 @@ class Activations {
     const int log_parts = kLogWarps - (32 - __clz(p_.m - 1)), row = warp >> log_parts;
     if (row >= p_.m) return;
     uint8_t* to = shared_ + row * row_bytes(p_.tiles);
-    const uint8_t* from = p_.a + static_cast<int64_t>(row) * p_.k * 2;
-    for (int col = ((warp & ((1 << log_parts) - 1)) * 32 + lane) * 8; col < p_.tiles * T::kCols;
-         col += 256 << log_parts) {
-      copy_async_or_zero(to + col * 2, from + (col < p_.k ? col * 2 : 0), col < p_.k);
+    const uint8_t* from = p_.a + static_cast<int64_t>(row) * p_.k * T::kBytesOfA;
+    constexpr int kAtOnce = 16 / T::kBytesOfA;
+    for (int col = ((warp & ((1 << log_parts) - 1)) * 32 + lane) * kAtOnce; col < p_.tiles * T::kCols;
+         col += 32 * kAtOnce << log_parts) {
+      const int at = col * T::kBytesOfA;
+      copy_async_or_zero(to + at, from + (col < p_.k ? at : 0), col < p_.k);
     }
   }
 
@@ -58,6 +62,16 @@ class Activations {
       if (col + static_cast<int>(threadIdx.x) % 4 * tile_run(T::kCode) >= p_.k) return uint4{};
     }
     return *reinterpret_cast<const uint4*>(rows_[n] + col * 2);
+  }
+
+  // Eight codes of 32 columns, for 8 rows of A.
+  template <bool kWhole>
+  __device__ uint2 load_codes(int n, int tile, int span) const {
+    const int col = tile * T::kCols + span * 32;
+    if constexpr (!kWhole) {
+      if (col + static_cast<int>(threadIdx.x) % 4 * 8 >= p_.k) return uint2{};
+    }
+    return *reinterpret_cast<const uint2*>(rows_[n] + col);
   }
 
  private:

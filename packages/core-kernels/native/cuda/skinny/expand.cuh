@@ -106,6 +106,10 @@ inline constexpr float kSumFactor = kCode == TileCode::kE2M1By16                
                                     : kCode == TileCode::kInt4 || kCode == TileCode::kInt8 ? 1 / kIntegerUnit
                                                                                            : 1;
 
+// The same, as int8 operands of integer instructions: int4 without zero points comes 16 times as large.
+template <TileCode kCode, bool kZeroPoints>
+inline constexpr float kIntegerSumFactor = kCode == TileCode::kInt4 && !kZeroPoints ? 1 / 16.0f : 1;
+
 // The parts of integers without zero points.
 template <TileCode kCode>
 inline constexpr RowParts kExcess = kCode == TileCode::kInt8 ? RowParts{0xC000C000u, 0xC000C000u}   // -128

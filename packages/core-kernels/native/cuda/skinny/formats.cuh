@@ -6,11 +6,12 @@
 
 namespace qutlass::cuda {
 
-template <typename Launch>
+template <bool kIntegers = false, typename Launch>
 void with_int4_tiles(const TileFormat& format, const Launch& launch) {
   const auto with_groups = [&]<TileScale kScale, int kGroups>() {
-    format.zero_points ? launch.template operator()<Tiles<TileCode::kInt4, kScale, kGroups, true>>()
-                       : launch.template operator()<Tiles<TileCode::kInt4, kScale, kGroups, false>>();
+    format.zero_points
+        ? launch.template operator()<Tiles<TileCode::kInt4, kScale, kGroups, true, kIntegers>>()
+        : launch.template operator()<Tiles<TileCode::kInt4, kScale, kGroups, false, kIntegers>>();
   };
   const auto with_scale = [&]<TileScale kScale>() {
     switch (format.groups) {

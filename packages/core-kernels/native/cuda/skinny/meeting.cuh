@@ -8,23 +8,25 @@
 namespace qutlass::cuda {
 
 // The sums of a warp: registers of mma fragments, [row block][tile of A].
-template <typename Shape>
+template <typename T, typename Shape>
 struct Sums {
-  float values[Shape::kBlocks][Shape::kTokens][4] = {};
+  typename T::Sum values[Shape::kBlocks][Shape::kTokens][4] = {};
 };
 
 // In shared memory. A warp that has items of set s of a round has slot warp + s for its sums, which no other
 // pair has: along the items either the warp or the set goes up by one.
-template <typename Shape, typename Group>
+template <typename T, typename Shape, typename Group>
 class Meeting {
+  using Sum = typename T::Sum;
+
  public:
-  // Rows of A apart, in floats: lanes that store together are in different banks.
+  // Rows of A apart, in sums: lanes that store together are in different banks.
   static constexpr int kStride = Shape::kRows + 4;
 
   __host__ __device__ static constexpr int bytes(const SkinnySplit& split, int m) {
     const int slots = Shape::kWarps + split.round_sets - 1;
-    return kWeights * 8 + split.round_sets * 8 +
-           (split.block_sets * Shape::kRows + m + slots * m * kStride) * 4;
+    return kWeights * 8 + split.round_sets * 8 + (split.block_sets * Shape::kRows + even(m)) * 4 +
+           slots * m * kStride * static_cast<int>(sizeof(Sum));
   }
 
   // All threads, before the kernel waits for the one before it: row factors are copied in the group of copies
@@ -36,7 +38,7 @@ class Meeting {
         warps_(reinterpret_cast<Warps*>(factors_ + kWeights)),
         row_factors_(reinterpret_cast<float*>(warps_ + split.round_sets)),
         a_factors_(row_factors_ + split.block_sets * Shape::kRows),
-        slots_(a_factors_ + p.m) {
+        slots_(reinterpret_cast<Sum*>(a_factors_ + even(p.m))) {
     const int rows = end_set * Shape::kRows - first_row_;
     for (int i = static_cast<int>(threadIdx.x); i < rows; i += Shape::kThreads) {
       const int row = first_row_ + i, weight = p.weight_of(row / kTileRows);
@@ -50,7 +52,7 @@ class Meeting {
     const int row = static_cast<int>(threadIdx.x);
     if (row < p_.rows) {
       if (p_.a_factors) {
-        copy_async<4>(a_factors_ + row, p_.a_factors + row);
+        copy_async<4>(a_factors_ + row, p_.a_factors + row * p_.a_factor_step);
       } else {
         a_factors_[row] = 1;
       }
@@ -69,9 +71,9 @@ class Meeting {
                    Stretch<Shape>::owner(sets * tiles, (set + 1) * tiles - 1)};
   }
 
-  __device__ void store(int slot, const Sums<Shape>& mine) const {
+  __device__ void store(int slot, const Sums<T, Shape>& mine) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    float* to = slots_ + slot * p_.m * kStride + lane / 4;
+    Sum* to = slots_ + slot * p_.m * kStride + lane / 4;
 #pragma unroll
     for (int n = 0; n < Shape::kTokens; ++n) {
 #pragma unroll
@@ -96,8 +98,8 @@ class Meeting {
                 token = line - set * p_.rows;
       const Warps warps = warps_[set];
       // The parts of a row follow each other: p_.m is parts times rows.
-      const float* from = slots_ + ((warps.first + set) * p_.m + token * p_.parts) * kStride + row;
-      float sum = 0;
+      const Sum* from = slots_ + ((warps.first + set) * p_.m + token * p_.parts) * kStride + row;
+      Sum sum = 0;
 #pragma unroll 4
       for (int warp = warps.first; warp <= warps.last; ++warp, from += p_.m * kStride) {
         sum += *from;
@@ -116,6 +118,8 @@ class Meeting {
  private:
   static constexpr int kWeights = static_cast<int>(std::extent_v<decltype(Group::weights)>);
 
+  __host__ __device__ static constexpr int even(int m) { return (m + 1) / 2 * 2; }
+
   struct Warps {
     int first, last;
   };
@@ -124,7 +128,8 @@ class Meeting {
   int first_row_;
   double* factors_;
   Warps* warps_;
-  float *row_factors_, *a_factors_, *slots_;
+  float *row_factors_, *a_factors_;
+  Sum* slots_;
 };
 
 }  // namespace qutlass::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cuda/atoms/async_copy.cuh"
 #include "cuda/skinny/expand.cuh"
@@ -9,14 +10,16 @@
 
 namespace qutlass::cuda {
 
-// The format as constants.
-template <TileCode kCode_, TileScale kScale_, int kGroups_, bool kZeroPoints_>
+// The format as constants, and whether A has codes of int8, whose products with those of B are added as
+// integers.
+template <TileCode kCode_, TileScale kScale_, int kGroups_, bool kZeroPoints_, bool kIntegers_ = false>
 struct Tiles {
   static constexpr TileFormat kFormat{kCode_, kScale_, kGroups_, kZeroPoints_};
   static constexpr TileCode kCode = kCode_;
   static constexpr TileScale kScale = kScale_;
   static constexpr int kGroups = kGroups_;
   static constexpr bool kZeroPoints = kZeroPoints_;
+  static constexpr bool kIntegers = kIntegers_;
   static constexpr bool kBy16 = kCode == TileCode::kE2M1By16;
   static constexpr int kCols = tile_cols(kCode);
   static constexpr int kSteps = kStepsPerUnit<kCode>;
@@ -27,6 +30,11 @@ struct Tiles {
   static constexpr bool kFewParts = kGroups == 1 && !kZeroPoints;
   // Scales of groups go with sums.
   static constexpr bool kScaledSums = kScale != TileScale::kNone && !kBy16;
+  // Integers are exact: in int32 as long as no scale comes in.
+  using Sum = std::conditional_t<!kIntegers, float, std::conditional_t<kScaledSums, double, int32_t>>;
+  static constexpr float kSumFactor =
+      kIntegers ? kIntegerSumFactor<kCode, kZeroPoints> : cuda::kSumFactor<kCode>;
+  static constexpr int kBytesOfA = kIntegers ? 1 : 2;
 };
 
 // One stage of a warp's ring. A lane reads the codes that it copied; scales are for the whole warp.
@@ -74,6 +82,19 @@ struct RingStage {
     return scales[r] + 8 * T::kScaleBytes + lane / 4 * T::kZeroBytes;
   }
 };
+
+template <TileScale kScale>
+__device__ inline float tile_scale(const uint8_t* scales, int i) {
+  if constexpr (kScale == TileScale::kBF16) {
+    const uint32_t pair = reinterpret_cast<const uint32_t*>(scales)[i / 2];
+    return __uint_as_float(i % 2 ? pair & 0xFFFF0000u : pair << 16);
+  } else if constexpr (kScale == TileScale::kF32) {
+    return reinterpret_cast<const float*>(scales)[i];
+  } else {
+    // 2^-127 is not normal in float32.
+    return __uint_as_float(max(static_cast<uint32_t>(scales[i]) << 23, 0x00400000u));
+  }
+}
 
 // Fills the ring ahead of the products.
 template <typename T, typename Shape, typename Group>

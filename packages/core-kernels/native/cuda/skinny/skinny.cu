@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "check.h"
 #include "cuda/gemm/problem.cuh"
 #include "cuda/skinny/bf16_rows.h"
 #include "cuda_stream.h"
@@ -10,41 +11,92 @@
 
 namespace qutlass::cuda {
 
+namespace {
+
+void require_tiles(const qutlass_quantized& b) {
+  if (!b.tiles) fail(QUTLASS_E_UNSUPPORTED, "b: this kernel reads a weight in tiles; prepare it");
+  if (reinterpret_cast<uintptr_t>(b.tiles) % 16 != 0)
+    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel takes tiles at a multiple of 16 bytes, got %p", b.tiles);
+  tile_format(b);
+}
+
+void require_rows(const qutlass_matmul_problem& problem, int most) {
+  const auto m = static_cast<long long>(operand_rows(problem.a));
+  if (m > most) fail(QUTLASS_E_UNSUPPORTED, "a: expected at most %d rows for this kernel, got %lld", most, m);
+}
+
+}  // namespace
+
 void require_skinny(const qutlass_matmul_problem& problem) {
-  const qutlass_operand &a = problem.a, &b = problem.b;
-  if (!b.is_quantized || !b.quantized.tiles)
-    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel reads a weight in tiles; prepare it");
-  const auto m = static_cast<long long>(operand_rows(a));
-  if (m > kSkinnyMaxM) {
-    fail(QUTLASS_E_UNSUPPORTED, "a: expected at most %d rows for this kernel, got %lld", kSkinnyMaxM, m);
-  }
-  if (reinterpret_cast<uintptr_t>(b.quantized.tiles) % 16 != 0) {
-    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel takes tiles at a multiple of 16 bytes, got %p",
-         b.quantized.tiles);
-  }
-  tile_format(b.quantized);
+  if (!problem.b.is_quantized) fail(QUTLASS_E_UNSUPPORTED, "b: this kernel multiplies a quantized weight");
+  require_rows(problem, kSkinnyMaxM);
+  require_tiles(problem.b.quantized);
 }
 
 bool skinny_quantizes_a(const qutlass_matmul_problem& problem) { return bf16_rows_quantize(problem); }
 
-namespace {
-
-SkinnyExtents extents_of(const Bf16Rows& a, const TileLayout& layout) {
-  return {static_cast<const uint8_t*>(a.data()),
-          a.row_factors(),
-          a.rows() * a.parts(),
-          a.cols(),
-          a.rows(),
-          a.parts(),
-          layout.row_blocks,
-          layout.tiles};
+void require_integer_skinny(const qutlass_matmul_problem& problem) {
+  // Products of codes, those of int4 16 times as large, are less than 2^14.
+  constexpr int64_t kMaxK = 1 << 17;
+  require_rows(problem, kIntegerMaxM);
+  const qutlass_quantized &a = problem.a.quantized, &b = problem.b.quantized;
+  if (a.format.element != QUTLASS_INT8 || a.format.zero_point || a.format.group_cols != 0)
+    fail(QUTLASS_E_UNSUPPORTED, "a: this kernel multiplies int8 without zero points or scales within a row");
+  if (b.format.element == QUTLASS_INT8 && b.format.zero_point)
+    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel takes no int8 with zero points");
+  if (a.cols > kMaxK || a.cols % 16 != 0 || reinterpret_cast<uintptr_t>(a.codes) % 16 != 0) {
+    fail(QUTLASS_E_UNSUPPORTED,
+         "a: this kernel takes rows at multiples of 16 bytes, up to %lld of them, got K = %lld at %p",
+         static_cast<long long>(kMaxK), static_cast<long long>(a.cols), a.codes);
+  }
+  require_tiles(b);
 }
 
-SkinnyWeight weight_of(const Bf16Rows& a, const qutlass_matmul_problem& problem, const TileLayout& layout) {
+namespace {
+
+// A as a launch reads it, and where its rows are among those of D.
+struct RowsOfA {
+  const uint8_t* data;
+  const float* factors;
+  int factor_step;
+  const float* global_scale;
+  int rows, parts, cols;
+  int first;
+
+  explicit RowsOfA(const Bf16Rows& a)
+      : data(static_cast<const uint8_t*>(a.data())),
+        factors(a.row_factors()),
+        factor_step(1),
+        global_scale(a.global_scale()),
+        rows(a.rows()),
+        parts(a.parts()),
+        cols(a.cols()),
+        first(0) {}
+  // Some rows of int8 codes.
+  RowsOfA(const qutlass_quantized& a, int first_row, int count)
+      : data(static_cast<const uint8_t*>(a.codes) + first_row * a.cols),
+        factors(static_cast<const float*>(a.scales)),
+        factor_step(a.format.group_rows == 0 ? 0 : 1),
+        global_scale(nullptr),
+        rows(count),
+        parts(1),
+        cols(static_cast<int>(a.cols)),
+        first(first_row) {
+    factors += first * factor_step;
+  }
+};
+
+SkinnyExtents extents_of(const RowsOfA& a, const TileLayout& layout) {
+  return {a.data, a.factors, a.factor_step,     a.rows * a.parts, a.cols,
+          a.rows, a.parts,   layout.row_blocks, layout.tiles};
+}
+
+SkinnyWeight weight_of(const RowsOfA& a, const qutlass_matmul_problem& problem, const TileLayout& layout) {
   const qutlass_quantized& b = problem.b.quantized;
   const auto* tiles = static_cast<const uint8_t*>(b.tiles);
   Epilogue epilogue = epilogue_of(problem);
-  epilogue.a_global_scale = a.global_scale();
+  epilogue.a_global_scale = a.global_scale;
+  epilogue.out = static_cast<uint8_t*>(epilogue.out) + a.first * b.rows * dtype_bytes(epilogue.out_dtype);
   return {tiles + layout.codes, tiles + layout.scales, reinterpret_cast<const float*>(tiles), epilogue,
           static_cast<int>(b.rows)};
 }
@@ -52,10 +104,15 @@ SkinnyWeight weight_of(const Bf16Rows& a, const qutlass_matmul_problem& problem,
 // What a launch touches.
 class Operands {
  public:
-  void add(const Bf16Rows& a, const qutlass_matmul_problem& problem) {
+  void add(const RowsOfA& a, const qutlass_matmul_problem& problem) {
     const qutlass_quantized& b = problem.b.quantized;
-    const void* const touched[kEach] = {a.data(),        a.global_scale(),      b.tiles,
-                                        b.global_scale,  problem.alpha_pointer, problem.bias.data,
+    const void* const touched[kEach] = {a.data,
+                                        a.factors,
+                                        a.global_scale,
+                                        b.tiles,
+                                        b.global_scale,
+                                        problem.alpha_pointer,
+                                        problem.bias.data,
                                         problem.out.data};
     std::copy_n(touched, kEach, pointers_ + count_);
     count_ += kEach;
@@ -63,12 +120,12 @@ class Operands {
   std::span<const void* const> all() const { return {pointers_, count_}; }
 
  private:
-  static constexpr size_t kEach = 7;
+  static constexpr size_t kEach = 8;
   const void* pointers_[kEach * kMaxWeights];
   size_t count_ = 0;
 };
 
-void enqueue_wide(CudaStream& stream, const Bf16Rows& a, const qutlass_matmul_problem& problem) {
+void enqueue_wide(CudaStream& stream, const RowsOfA& a, const qutlass_matmul_problem& problem) {
   const TileFormat format = tile_format(problem.b.quantized);
   const TileLayout layout = tile_layout(problem.b.quantized, format);
   const SkinnyProblem p{extents_of(a, layout), weight_of(a, problem, layout)};
@@ -82,9 +139,18 @@ void enqueue_wide(CudaStream& stream, const Bf16Rows& a, const qutlass_matmul_pr
   });
 }
 
+using LaunchNarrow = void (*)(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
+
+LaunchNarrow narrow_launch(TileCode code) {
+  return code == TileCode::kInt4 ? launch_skinny_int4
+         : is_wide(code)         ? launch_skinny_bytes
+                                 : launch_skinny_e2m1;
+}
+
 // As many of the first problems as one launch takes; returns the others.
-std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream, const Bf16Rows& a,
-                                                       std::span<const qutlass_matmul_problem> problems) {
+std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream, const RowsOfA& a,
+                                                       std::span<const qutlass_matmul_problem> problems,
+                                                       LaunchNarrow launch) {
   const qutlass_quantized& first = problems.front().b.quantized;
   const TileFormat format = tile_format(first);
   SkinnyWeights group{};
@@ -102,9 +168,6 @@ std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream, const
   }
   std::fill(group.first + group.count, std::end(group.first), group.row_blocks);
   stream.run("matmul", operands.all(), [&](cudaStream_t handle) {
-    const auto launch = format.code == TileCode::kInt4 ? launch_skinny_int4
-                        : is_wide(format.code)         ? launch_skinny_bytes
-                                                       : launch_skinny_e2m1;
     launch(group, format, {handle, stream.cuda_device().properties()});
   });
   return problems.subspan(static_cast<size_t>(group.count));
@@ -115,19 +178,40 @@ std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream, const
 void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
   CudaStream& cuda = cuda_stream(stream);
   while (!problems.empty()) {
-    const Bf16Rows a(cuda, problems.front());
+    const Bf16Rows made(cuda, problems.front());
+    const RowsOfA a(made);
     const auto other = std::find_if(problems.begin(), problems.end(),
-                                    [&](const auto& problem) { return !a.are_of(problem); });
-    const auto count = static_cast<size_t>(other - problems.begin());
-    auto with_same_a = problems.first(count);
-    problems = problems.subspan(count);
+                                    [&](const auto& problem) { return !made.are_of(problem); });
+    auto with_same_a = problems.first(static_cast<size_t>(other - problems.begin()));
+    problems = problems.subspan(with_same_a.size());
     while (!with_same_a.empty()) {
-      if (a.rows() * a.parts() > kNarrowMaxM) {
-        enqueue_wide(cuda, a, with_same_a.front());
+      const qutlass_matmul_problem& first = with_same_a.front();
+      if (a.rows * a.parts > kNarrowMaxM) {
+        enqueue_wide(cuda, a, first);
         with_same_a = with_same_a.subspan(1);
       } else {
-        with_same_a = enqueue_narrow(cuda, a, with_same_a);
+        with_same_a =
+            enqueue_narrow(cuda, a, with_same_a, narrow_launch(tile_format(first.b.quantized).code));
       }
+    }
+  }
+}
+
+void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
+  CudaStream& cuda = cuda_stream(stream);
+  while (!problems.empty()) {
+    const qutlass_quantized& a = problems.front().a.quantized;
+    const auto other = std::find_if(problems.begin(), problems.end(), [&](const auto& problem) {
+      const qutlass_quantized& its = problem.a.quantized;
+      return its.codes != a.codes || its.scales != a.scales || its.rows != a.rows || its.cols != a.cols;
+    });
+    const auto with_same_a = problems.first(static_cast<size_t>(other - problems.begin()));
+    problems = problems.subspan(with_same_a.size());
+    const int rows = static_cast<int>(a.rows);
+    for (int first = 0; first < rows; first += kNarrowMaxM) {
+      const RowsOfA some(a, first, std::min(kNarrowMaxM, rows - first));
+      for (auto left = with_same_a; !left.empty();)
+        left = enqueue_narrow(cuda, some, left, launch_skinny_integers);
     }
   }
 }

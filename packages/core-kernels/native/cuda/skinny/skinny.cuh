@@ -13,31 +13,19 @@
 
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/atoms/mma.cuh"
-#include "cuda/skinny/activations.cuh"
+#include "cuda/skinny/integers.cuh"
 #include "cuda/skinny/meeting.cuh"
 #include "launch.h"
 #include "shared_memory.h"
 
 namespace qutlass::cuda {
 
-template <TileScale kScale>
-__device__ inline float tile_scale(const uint8_t* scales, int i) {
-  if constexpr (kScale == TileScale::kBF16) {
-    const uint32_t pair = reinterpret_cast<const uint32_t*>(scales)[i / 2];
-    return __uint_as_float(i % 2 ? pair & 0xFFFF0000u : pair << 16);
-  } else if constexpr (kScale == TileScale::kF32) {
-    return reinterpret_cast<const float*>(scales)[i];
-  } else {
-    // 2^-127 is not normal in float32.
-    return __uint_as_float(max(static_cast<uint32_t>(scales[i]) << 23, 0x00400000u));
-  }
-}
-
 // Adds the products of a tile of each row block. Matrix instructions add up a group, or a unit of a larger
 // one, and float32 additions the rest: short chains, and sums that are rounded, not cut off.
 template <bool kWhole, typename T, typename Shape>
 __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
-                                     const Activations<T, Shape>& activations, int tile, Sums<Shape>& sums) {
+                                     const Activations<T, Shape>& activations, int tile,
+                                     Sums<T, Shape>& sums) {
   constexpr int kGroups = T::kScaledSums && T::kGroups > 2 ? T::kGroups / 2 : 1;  // of a unit
   constexpr int kGroupSteps = T::kSteps / kGroups;
   // Units whose chains go side by side.
@@ -116,6 +104,16 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
   }
 }
 
+template <bool kWhole, typename T, typename Shape>
+__device__ inline void add_tile(const RingStage<T, Shape>& stage, const Activations<T, Shape>& activations,
+                                int tile, Sums<T, Shape>& sums) {
+  if constexpr (T::kIntegers) {
+    multiply_integer_tile<kWhole>(stage, activations, tile, sums);
+  } else {
+    multiply_tile<kWhole>(stage, activations, tile, sums);
+  }
+}
+
 template <typename T, typename Shape, typename Group>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
     skinny_kernel(const __grid_constant__ Group p, const __grid_constant__ SkinnySplit split) {
@@ -131,8 +129,8 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
 
   Way<Shape> way(p, split, first_set, end_set, shared);
   Feed<T, Shape, Group> feed(p, split, way);
-  const Meeting<Shape, Group> meeting(p, split, first_set, end_set,
-                                      of_a + Activations<T, Shape>::bytes(p.m, p.tiles));
+  const Meeting<T, Shape, Group> meeting(p, split, first_set, end_set,
+                                         of_a + Activations<T, Shape>::bytes(p.m, p.tiles));
   for (int i = 0; i < stages; ++i) {
     feed.fetch_into(ring[i]);
     end_copy_group();
@@ -141,7 +139,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   launch_dependents();
   wait_for_dependency();
   if constexpr (Shape::kOnePass) activations.request();
-  meeting.set_factors(kSumFactor<T::kCode>);
+  meeting.set_factors(T::kSumFactor);
   if constexpr (Shape::kOnePass) {
     end_copy_group();
     wait_for_copies<0>();
@@ -157,16 +155,16 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
     meeting.open(sets);
     while (way.left() > 0) {
       const auto piece = way.next(p);
-      Sums<Shape> sums;
+      Sums<T, Shape> sums;
       for (int tile = piece.tile; tile < piece.tile + piece.tiles; ++tile) {
         if constexpr (!Shape::kOnePass) {
           wait_for_copies_but<Shape::kStages - 1>(stages - 1);
           __syncwarp();
         }
         if (activations.whole(tile)) {
-          multiply_tile<true>(*stage, activations, tile, sums);
+          add_tile<true>(*stage, activations, tile, sums);
         } else {
-          multiply_tile<false>(*stage, activations, tile, sums);
+          add_tile<false>(*stage, activations, tile, sums);
         }
         if constexpr (!Shape::kOnePass) {
           __syncwarp();
@@ -195,7 +193,7 @@ template <typename T, typename Shape, typename Group>
 int shared_bytes(const Group& p, const SkinnySplit& split) {
   const int ring = Shape::kWarps * split.stages * static_cast<int>(sizeof(RingStage<T, Shape>));
   return Way<Shape>::kBytes + ring + Activations<T, Shape>::bytes(p.m, p.tiles) +
-         Meeting<Shape, Group>::bytes(split, p.m);
+         Meeting<T, Shape, Group>::bytes(split, p.m);
 }
 
 // A block for a multiprocessor, or more with at most kMaxBlockSets sets; the longest rounds and the most
@@ -213,7 +211,7 @@ SkinnySplit split_for(const Group& p, const SkinnyLaunch& launch) {
   split.stages = Shape::kStages;
   for (int rounds = 1; rounds <= split.block_sets; ++rounds) {
     split.round_sets = divide_up(split.block_sets, rounds);
-    if (Meeting<Shape, Group>::bytes(split, p.m) <= limit / 2) break;
+    if (Meeting<T, Shape, Group>::bytes(split, p.m) <= limit / 2) break;
   }
   while (split.stages > 1 && shared_bytes<T, Shape>(p, split) > limit) --split.stages;
   return split;

@@ -16,10 +16,11 @@ inline constexpr int kNarrowMaxM = 16, kSkinnyMaxM = 8192;
 
 // A, and the extents of all that a launch multiplies it with.
 struct SkinnyExtents {
-  const uint8_t* a;        // bf16 [m, k]
-  const float* a_factors;  // [rows], or null
+  const uint8_t* a;        // bf16 [m, k], or int8
+  const float* a_factors;  // of rows of D, a_factor_step from one to the next; or null
+  int a_factor_step;
   int m, k;
-  int rows, parts;  // of D, and rows of bf16 for each: one or two
+  int rows, parts;  // of D, and rows of a for each: one or two
   int row_blocks, tiles;
 };
 
@@ -71,10 +72,16 @@ bool skinny_quantizes_a(const qutlass_matmul_problem& problem);
 // Neighbours of one format under the same A, of up to kNarrowMaxM rows of bf16, share launches.
 void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems);
 
+// The same with integer sums: int8 and int4 weights under int8 codes of A, up to kIntegerMaxM rows.
+inline constexpr int kIntegerMaxM = 64;
+void require_integer_skinny(const qutlass_matmul_problem& problem);
+void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems);
+
 // Each for the codes of its file, up to kNarrowMaxM rows of bf16, or more.
 void launch_skinny_int4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_e2m1(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_bytes(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_skinny_integers(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_e2m1(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
