@@ -71,7 +71,7 @@ export interface KernelInfo {
   readonly decodePerClock: number;
   /** Roughly what large products reach of the bandwidth of the memory. */
   readonly bandwidthFraction: number;
-  /** The largest M that the kernel takes, all of it at once, A decoded once and B for each `tile[0]` rows; 0 for any. */
+  /** The largest M that the kernel takes, all of it at once, B read for each `tile[0]` rows; 0 for any. */
   readonly maxM: number;
   /** Whether it runs only when asked for by name, since it is less precise than others. */
   readonly onRequest: boolean;

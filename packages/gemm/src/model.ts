@@ -25,7 +25,7 @@ export type KernelModel = Pick<
  * - the bytes at the bandwidth that the kernel reaches,
  * - waves of tiles, as many tiles at a time as there are multiprocessors. A tile takes its operations at the rate that the
  *   kernel reaches, and the codes in its rows of A and of B at the rate at which it decodes. Kernels that take all of M at
- *   once have A decoded before, and decode B for each `tile[0]` rows.
+ *   once have A decoded before, and read and decode B for each `tile[0]` rows.
  *
  * Infinity if the hardware has no units of the kernel's precision.
  */
@@ -39,12 +39,13 @@ export function predictSeconds(kernel: KernelModel, work: Workload, hardware: Ha
 
   const rate = (kernel.peakFraction * (hardware.peak[precision] ?? 0)) / hardware.multiprocessors;
   const multiplying = (2 * rows * columns * k * productsIn(precision, a, b)) / rate;
+  const passes = Math.ceil(rows / tileM);
   const ofA = isCoded(a) && !atOnce ? rows : 0;
-  const ofB = isCoded(b) ? columns * Math.ceil(rows / tileM) : 0;
+  const ofB = isCoded(b) ? columns * passes : 0;
   const codes = (ofA + ofB) * k;
   const decoding = kernel.decodePerClock > 0 ? codes / (kernel.decodePerClock * hardware.clock) : 0;
 
-  const moving = work.bytes / (kernel.bandwidthFraction * hardware.memoryBandwidth);
+  const moving = (work.bytes * passes) / (kernel.bandwidthFraction * hardware.memoryBandwidth);
   return hardware.launchSeconds + Math.max(moving, waves * (multiplying + decoding));
 }
 

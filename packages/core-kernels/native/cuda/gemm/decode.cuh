@@ -1,6 +1,7 @@
 // Elements in memory to numbers. Kernels read 16 bytes at a time, a unit: 4 float32 to 32 codes of 4 bits.
 #pragma once
 
+#include "cuda/atoms/nf4_values.cuh"
 #include "cuda/gemm/operand.cuh"
 
 namespace qutlass::cuda {
@@ -10,12 +11,6 @@ inline constexpr int kUnitElements = 128 / bits_of(kKind);
 
 struct Unit {
   uint32_t words[4];
-};
-
-// kNf4 where lanes can look up different codes at once.
-__device__ const float kNf4Values[] = {
-    kNf4[0], kNf4[1], kNf4[2],  kNf4[3],  kNf4[4],  kNf4[5],  kNf4[6],  kNf4[7],
-    kNf4[8], kNf4[9], kNf4[10], kNf4[11], kNf4[12], kNf4[13], kNf4[14], kNf4[15],
 };
 
 // The unit from column k of a row on; zeros beyond the end of the row and of the operand. k is a multiple of

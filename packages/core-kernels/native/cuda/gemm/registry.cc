@@ -69,7 +69,7 @@ const Kernel kKernels[] = {
      nullptr,
      cuda::skinny_quantizes_a},
     {{"cuda.i32.skinny", "cuda", "sm_80", "i32", cuda::kNarrowMaxM, 16, 128, 0, 0.5, "int8", 128, 0.85,
-      cuda::kIntegerMaxM, 0},
+      cuda::kRepeatedMaxM, 0},
      [](const qutlass_matmul_problem& problem) {
        require_integer_pair(problem);
        cuda::require_integer_skinny(problem);

@@ -1,6 +1,7 @@
-// Words of codes to bf16 operands, as few instructions as there are. All are exact.
+// Words of codes to bf16 operands, as few instructions as there are. All but nf4 are exact.
 #pragma once
 
+#include "cuda/atoms/nf4_values.cuh"
 #include "cuda/skinny/tiles.h"
 
 namespace qutlass::cuda {
@@ -92,6 +93,46 @@ __device__ inline void expand(const uint32_t* words, const RowParts& parts, uint
     }
   }
 }
+
+// nf4 in shared memory, since it has no arithmetic: what the two codes in a byte, those of a register, stand
+// for, as two bf16 numbers each that have them as their sum up to 2^-17. A lane reads 8 bytes; copies keep
+// lanes in different banks.
+class Nf4Table {
+  static constexpr int kCopies = 16;
+
+ public:
+  static constexpr int kBytes = 256 * kCopies * 8;
+
+  // By all threads, which meet before they use it.
+  __device__ static void fill(uint8_t* table) {
+    for (int i = static_cast<int>(threadIdx.x); i < 256 * kCopies; i += static_cast<int>(blockDim.x)) {
+      const uint32_t codes = static_cast<uint32_t>(i / kCopies);
+      uint2 pair{};
+      for (int half = 0; half < 2; ++half) {
+        const float value = kNf4Values[codes >> 4 * half & 0xFu];
+        const uint16_t high = f32_to_bf16(value), low = f32_to_bf16(value - bf16_to_f32(high));
+        pair.x |= static_cast<uint32_t>(high) << 16 * half;
+        pair.y |= static_cast<uint32_t>(low) << 16 * half;
+      }
+      reinterpret_cast<uint2*>(table)[i] = pair;
+    }
+  }
+
+  __device__ explicit Nf4Table(const uint8_t* table) : own_(table + threadIdx.x % kCopies * 8) {}
+
+  // A word of codes to the registers of two operands.
+  __device__ void expand(uint32_t word, uint32_t (&high)[4], uint32_t (&low)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const uint2 pair = *reinterpret_cast<const uint2*>(own_ + (word >> 8 * i & 0xFFu) * (kCopies * 8));
+      high[i] = pair.x;
+      low[i] = pair.y;
+    }
+  }
+
+ private:
+  const uint8_t* own_;
+};
 
 // A pair of e4m3 scales in bytes 0 and 1, times 2^118, so that they times e2m1 as placed are 2^-8 of the
 // value.

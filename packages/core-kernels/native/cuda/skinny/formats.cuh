@@ -35,6 +35,17 @@ void with_e2m1_tiles(const TileFormat& format, const Launch& launch) {
 }
 
 template <typename Launch>
+void with_nf4_tiles(const TileFormat& format, const Launch& launch) {
+  if (format.scale == TileScale::kNone)
+    return launch.template operator()<Tiles<TileCode::kNf4, TileScale::kNone, 1, false>>();
+  switch (format.groups) {
+    case 1: return launch.template operator()<Tiles<TileCode::kNf4, TileScale::kF32, 1, false>>();
+    case 2: return launch.template operator()<Tiles<TileCode::kNf4, TileScale::kF32, 2, false>>();
+    default: return launch.template operator()<Tiles<TileCode::kNf4, TileScale::kF32, 4, false>>();
+  }
+}
+
+template <typename Launch>
 void with_byte_tiles(const TileFormat& format, const Launch& launch) {
   const auto with_fp8 = [&]<TileCode kCode>() {
     switch (format.scale) {

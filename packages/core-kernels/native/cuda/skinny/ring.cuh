@@ -27,7 +27,10 @@ struct Tiles {
   static constexpr int kZeroBytes = kFormat.lane_zero_bytes();
   static constexpr int kTileScaleBytes = kFormat.tile_scale_bytes();
   // Scales and zero points leave registers for more.
-  static constexpr bool kFewParts = kGroups == 1 && !kZeroPoints;
+  static constexpr bool kFewParts = kGroups == 1 && !kZeroPoints && kCode != TileCode::kNf4;
+  // Where codes are looked up.
+  static constexpr bool kHasTable = kCode == TileCode::kNf4;
+  static constexpr int kTableBytes = kHasTable ? Nf4Table::kBytes : 0;
   // Scales of groups go with sums.
   static constexpr bool kScaledSums = kScale != TileScale::kNone && !kBy16;
   // Integers are exact: in int32 as long as no scale comes in.

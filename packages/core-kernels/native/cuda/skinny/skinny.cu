@@ -25,12 +25,15 @@ void require_rows(const qutlass_matmul_problem& problem, int most) {
   if (m > most) fail(QUTLASS_E_UNSUPPORTED, "a: expected at most %d rows for this kernel, got %lld", most, m);
 }
 
+// Whether there is a kernel for more rows than kNarrowMaxM.
+bool has_wide_kernel(const TileFormat& format) { return format.code != TileCode::kNf4; }
+
 }  // namespace
 
 void require_skinny(const qutlass_matmul_problem& problem) {
   if (!problem.b.is_quantized) fail(QUTLASS_E_UNSUPPORTED, "b: this kernel multiplies a quantized weight");
-  require_rows(problem, kSkinnyMaxM);
   require_tiles(problem.b.quantized);
+  require_rows(problem, has_wide_kernel(tile_format(problem.b.quantized)) ? kSkinnyMaxM : kRepeatedMaxM);
 }
 
 bool skinny_quantizes_a(const qutlass_matmul_problem& problem) { return bf16_rows_quantize(problem); }
@@ -38,7 +41,7 @@ bool skinny_quantizes_a(const qutlass_matmul_problem& problem) { return bf16_row
 void require_integer_skinny(const qutlass_matmul_problem& problem) {
   // Products of codes, those of int4 16 times as large, are less than 2^14.
   constexpr int64_t kMaxK = 1 << 17;
-  require_rows(problem, kIntegerMaxM);
+  require_rows(problem, kRepeatedMaxM);
   const qutlass_quantized &a = problem.a.quantized, &b = problem.b.quantized;
   if (a.format.element != QUTLASS_INT8 || a.format.zero_point || a.format.group_cols != 0)
     fail(QUTLASS_E_UNSUPPORTED, "a: this kernel multiplies int8 without zero points or scales within a row");
@@ -61,7 +64,8 @@ struct RowsOfA {
   int factor_step;
   const float* global_scale;
   int rows, parts, cols;
-  int first;
+  int row_bytes;
+  int first = 0;
 
   explicit RowsOfA(const Bf16Rows& a)
       : data(static_cast<const uint8_t*>(a.data())),
@@ -71,18 +75,26 @@ struct RowsOfA {
         rows(a.rows()),
         parts(a.parts()),
         cols(a.cols()),
-        first(0) {}
-  // Some rows of int8 codes.
-  RowsOfA(const qutlass_quantized& a, int first_row, int count)
-      : data(static_cast<const uint8_t*>(a.codes) + first_row * a.cols),
+        row_bytes(parts * cols * 2) {}
+  // int8 codes.
+  explicit RowsOfA(const qutlass_quantized& a)
+      : data(static_cast<const uint8_t*>(a.codes)),
         factors(static_cast<const float*>(a.scales)),
         factor_step(a.format.group_rows == 0 ? 0 : 1),
         global_scale(nullptr),
-        rows(count),
+        rows(static_cast<int>(a.rows)),
         parts(1),
         cols(static_cast<int>(a.cols)),
-        first(first_row) {
-    factors += first * factor_step;
+        row_bytes(cols) {}
+
+  // Up to `count` rows from `begin` on.
+  RowsOfA some(int begin, int count) const {
+    RowsOfA part = *this;
+    part.data += static_cast<int64_t>(begin) * row_bytes;
+    if (factors) part.factors += begin * factor_step;
+    part.rows = std::min(count, rows - begin);
+    part.first = begin;
+    return part;
   }
 };
 
@@ -142,9 +154,10 @@ void enqueue_wide(CudaStream& stream, const RowsOfA& a, const qutlass_matmul_pro
 using LaunchNarrow = void (*)(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 
 LaunchNarrow narrow_launch(TileCode code) {
-  return code == TileCode::kInt4 ? launch_skinny_int4
-         : is_wide(code)         ? launch_skinny_bytes
-                                 : launch_skinny_e2m1;
+  return code == TileCode::kNf4    ? launch_skinny_nf4
+         : code == TileCode::kInt4 ? launch_skinny_int4
+         : is_wide(code)           ? launch_skinny_bytes
+                                   : launch_skinny_e2m1;
 }
 
 // As many of the first problems as one launch takes; returns the others.
@@ -173,6 +186,17 @@ std::span<const qutlass_matmul_problem> enqueue_narrow(CudaStream& stream, const
   return problems.subspan(static_cast<size_t>(group.count));
 }
 
+// As many rows at a time as the kernel takes.
+std::span<const qutlass_matmul_problem> enqueue_repeated(CudaStream& stream, const RowsOfA& a,
+                                                         std::span<const qutlass_matmul_problem> problems,
+                                                         LaunchNarrow launch) {
+  const int count = kNarrowMaxM / a.parts;
+  auto left = problems;
+  for (int begin = 0; begin < a.rows; begin += count)
+    left = enqueue_narrow(stream, a.some(begin, count), problems, launch);
+  return left;
+}
+
 }  // namespace
 
 void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
@@ -186,12 +210,12 @@ void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_probl
     problems = problems.subspan(with_same_a.size());
     while (!with_same_a.empty()) {
       const qutlass_matmul_problem& first = with_same_a.front();
-      if (a.rows * a.parts > kNarrowMaxM) {
+      const TileFormat format = tile_format(first.b.quantized);
+      if (a.rows * a.parts > kNarrowMaxM && has_wide_kernel(format)) {
         enqueue_wide(cuda, a, first);
         with_same_a = with_same_a.subspan(1);
       } else {
-        with_same_a =
-            enqueue_narrow(cuda, a, with_same_a, narrow_launch(tile_format(first.b.quantized).code));
+        with_same_a = enqueue_repeated(cuda, a, with_same_a, narrow_launch(format.code));
       }
     }
   }
@@ -205,14 +229,10 @@ void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matm
       const qutlass_quantized& its = problem.a.quantized;
       return its.codes != a.codes || its.scales != a.scales || its.rows != a.rows || its.cols != a.cols;
     });
-    const auto with_same_a = problems.first(static_cast<size_t>(other - problems.begin()));
+    auto with_same_a = problems.first(static_cast<size_t>(other - problems.begin()));
     problems = problems.subspan(with_same_a.size());
-    const int rows = static_cast<int>(a.rows);
-    for (int first = 0; first < rows; first += kNarrowMaxM) {
-      const RowsOfA some(a, first, std::min(kNarrowMaxM, rows - first));
-      for (auto left = with_same_a; !left.empty();)
-        left = enqueue_narrow(cuda, some, left, launch_skinny_integers);
-    }
+    while (!with_same_a.empty())
+      with_same_a = enqueue_repeated(cuda, RowsOfA(a), with_same_a, launch_skinny_integers);
   }
 }
 

@@ -24,7 +24,7 @@ namespace qutlass::cuda {
 // one, and float32 additions the rest: short chains, and sums that are rounded, not cut off.
 template <bool kWhole, typename T, typename Shape>
 __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
-                                     const Activations<T, Shape>& activations, int tile,
+                                     const Activations<T, Shape>& activations, const uint8_t* table, int tile,
                                      Sums<T, Shape>& sums) {
   constexpr int kGroups = T::kScaledSums && T::kGroups > 2 ? T::kGroups / 2 : 1;  // of a unit
   constexpr int kGroupSteps = T::kSteps / kGroups;
@@ -78,7 +78,14 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
 #pragma unroll
           for (int u = 0; u < kUnits; ++u) {
             uint32_t b[4];
-            expand<T::kCode>(words[u] + step * kWordsPerStep<T::kCode>, parts[u], b);
+            if constexpr (T::kHasTable) {
+              uint32_t low[4];
+              Nf4Table(table).expand(words[u][step], b, low);
+#pragma unroll
+              for (int n = 0; n < Shape::kTokens; ++n) multiply_add(products[u][n], low, a[u][n][step]);
+            } else {
+              expand<T::kCode>(words[u] + step * kWordsPerStep<T::kCode>, parts[u], b);
+            }
 #pragma unroll
             for (int n = 0; n < Shape::kTokens; ++n) multiply_add(products[u][n], b, a[u][n][step]);
           }
@@ -106,11 +113,11 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
 
 template <bool kWhole, typename T, typename Shape>
 __device__ inline void add_tile(const RingStage<T, Shape>& stage, const Activations<T, Shape>& activations,
-                                int tile, Sums<T, Shape>& sums) {
+                                const uint8_t* table, int tile, Sums<T, Shape>& sums) {
   if constexpr (T::kIntegers) {
     multiply_integer_tile<kWhole>(stage, activations, tile, sums);
   } else {
-    multiply_tile<kWhole>(stage, activations, tile, sums);
+    multiply_tile<kWhole>(stage, activations, table, tile, sums);
   }
 }
 
@@ -121,8 +128,9 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   using Stage = RingStage<T, Shape>;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int stages = Shape::kOnePass ? Shape::kStages : split.stages;
-  Stage* const ring = reinterpret_cast<Stage*>(shared + Way<Shape>::kBytes) + warp * stages;
-  uint8_t* const of_a = shared + Way<Shape>::kBytes + Shape::kWarps * stages * sizeof(Stage);
+  uint8_t* const table = shared + Way<Shape>::kBytes;
+  Stage* const ring = reinterpret_cast<Stage*>(table + T::kTableBytes) + warp * stages;
+  uint8_t* const of_a = table + T::kTableBytes + Shape::kWarps * stages * sizeof(Stage);
   const int block = static_cast<int>(blockIdx.x);
   const int first_set = static_cast<int>(static_cast<int64_t>(split.sets) * block / split.blocks);
   const int end_set = static_cast<int>(static_cast<int64_t>(split.sets) * (block + 1) / split.blocks);
@@ -134,6 +142,10 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   for (int i = 0; i < stages; ++i) {
     feed.fetch_into(ring[i]);
     end_copy_group();
+  }
+  if constexpr (T::kHasTable) {
+    Nf4Table::fill(table);
+    __syncthreads();
   }
   const Activations<T, Shape> activations(p, of_a);
   launch_dependents();
@@ -162,9 +174,9 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
           __syncwarp();
         }
         if (activations.whole(tile)) {
-          add_tile<true>(*stage, activations, tile, sums);
+          add_tile<true>(*stage, activations, table, tile, sums);
         } else {
-          add_tile<false>(*stage, activations, tile, sums);
+          add_tile<false>(*stage, activations, table, tile, sums);
         }
         if constexpr (!Shape::kOnePass) {
           __syncwarp();
@@ -192,7 +204,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
 template <typename T, typename Shape, typename Group>
 int shared_bytes(const Group& p, const SkinnySplit& split) {
   const int ring = Shape::kWarps * split.stages * static_cast<int>(sizeof(RingStage<T, Shape>));
-  return Way<Shape>::kBytes + ring + Activations<T, Shape>::bytes(p.m, p.tiles) +
+  return Way<Shape>::kBytes + T::kTableBytes + ring + Activations<T, Shape>::bytes(p.m, p.tiles) +
          Meeting<T, Shape, Group>::bytes(split, p.m);
 }
 
@@ -227,14 +239,16 @@ void launch_split(const Group& p, const SkinnySplit& split, const SkinnyLaunch& 
 }
 
 // Few weights, where latency is all: half of a multiprocessor is left for the block of the next kernel, whose
-// weights come in meanwhile. 16 warps have 64 registers each; where scales and zero points take more, 12.
+// weights come in meanwhile. 16 warps have 64 registers each; where scales and zero points take more, 12. A
+// table takes the other half.
 template <typename T>
-using OnePassShape =
-    std::conditional_t<T::kFewParts, SkinnyShape<true, 1, 1, 16, 4, 2>, SkinnyShape<true, 1, 1, 12, 6, 2>>;
+using OnePassShape = std::conditional_t<T::kFewParts, SkinnyShape<true, 1, 1, 16, 4, 2>,
+                                        SkinnyShape<true, 1, 1, 12, 6, T::kHasTable ? 1 : 2>>;
 // Many, where bytes on their way are: a block has the whole multiprocessor. Each fragment of A is used twice.
 // Two stages are enough of them, and what shared memory leaves is first-level cache for A.
 template <typename T, int kTokens>
-using StreamShape = SkinnyShape<false, 2, kTokens, T::kFewParts || kTokens == 1 ? 16 : 12, 2, 1>;
+using StreamShape =
+    SkinnyShape<false, 2, kTokens, T::kFewParts || (kTokens == 1 && !T::kHasTable) ? 16 : 12, 2, 1>;
 
 // Whether there is room for all of it, and for the block of the next kernel.
 template <typename T, typename Group>

@@ -10,9 +10,9 @@
 
 namespace qutlass::cuda {
 
-// Rows of bf16 (bf16_rows.h) up to which the first of the kernels takes A, and rows of A that working memory
-// is taken for.
-inline constexpr int kNarrowMaxM = 16, kSkinnyMaxM = 8192;
+// Rows of bf16 (bf16_rows.h) up to which the first of the kernels takes A, rows up to which it does so again
+// and again where there is no other, and rows of A that working memory is taken for.
+inline constexpr int kNarrowMaxM = 16, kRepeatedMaxM = 64, kSkinnyMaxM = 8192;
 
 // A, and the extents of all that a launch multiplies it with.
 struct SkinnyExtents {
@@ -72,8 +72,7 @@ bool skinny_quantizes_a(const qutlass_matmul_problem& problem);
 // Neighbours of one format under the same A, of up to kNarrowMaxM rows of bf16, share launches.
 void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems);
 
-// The same with integer sums: int8 and int4 weights under int8 codes of A, up to kIntegerMaxM rows.
-inline constexpr int kIntegerMaxM = 64;
+// The same with integer sums: int8 and int4 weights under int8 codes of A, up to kRepeatedMaxM rows.
 void require_integer_skinny(const qutlass_matmul_problem& problem);
 void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems);
 
@@ -81,6 +80,7 @@ void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matm
 void launch_skinny_int4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_e2m1(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_bytes(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_skinny_nf4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_integers(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_e2m1(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);

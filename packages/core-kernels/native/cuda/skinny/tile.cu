@@ -118,7 +118,9 @@ __global__ void __launch_bounds__(kThreads) codes_kernel(TileJob job) {
                      first_col + tile_column(code, unit, lane, step, reg, half));
   };
   uint32_t out = 0;
-  if (is_wide(code)) {
+  if (code == TileCode::kNf4) {
+    for (int reg = 0; reg < 4; ++reg) out |= (element(word, reg, 0) | element(word, reg, 1) << 4) << 8 * reg;
+  } else if (is_wide(code)) {
     for (int i = 0; i < 4; ++i) out |= element(word / 2, word % 2 * 2 + i % 2, i / 2) << 8 * i;
   } else {
     for (int half = 0; half < 2; ++half) {
@@ -151,6 +153,7 @@ TileFormat tile_format(const qutlass_quantized& q) {
                                                               : TileScale::kF32;
       return {TileCode::kInt4, scale, groups(128), f.zero_point != 0};
     }
+    case QUTLASS_NF4: return {TileCode::kNf4, row ? TileScale::kNone : TileScale::kF32, groups(128), false};
     case QUTLASS_E2M1:
       if (f.scale_dtype == QUTLASS_F8_E8M0) return {TileCode::kE2M1, TileScale::kE8M0, 4, false};
       return {TileCode::kE2M1By16, TileScale::kE4M3, 1, false};
@@ -161,7 +164,7 @@ TileFormat tile_format(const qutlass_quantized& q) {
       if (f.scale_dtype == QUTLASS_F8_E8M0) return {code, TileScale::kE8M0, 2, false};
       return {code, row ? TileScale::kNone : TileScale::kF32, 1, false};
     }
-    default: fail(QUTLASS_E_UNSUPPORTED, "q: there are no tiles for nf4");
+    default: fail(QUTLASS_E_UNSUPPORTED, "q: there are no tiles for element %d", f.element);
   }
 }
 

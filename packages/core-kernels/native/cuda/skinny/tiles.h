@@ -23,6 +23,7 @@ enum class TileCode {
   kInt4,      // unsigned with an excess of 8, or with zero points
   kE2M1,      // times 2^126 when decoded, scaled with its group's sums
   kE2M1By16,  // times the scale of its 16 when decoded, which is exact in bf16
+  kNf4,       // looked up
   kInt8,      // with an excess of 128
   kE4M3,
   kE5M2,
