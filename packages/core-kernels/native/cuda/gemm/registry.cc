@@ -90,7 +90,7 @@ const Kernel kKernels[] = {
      one_by_one<enqueue<cuda::launch_i32_gemv>>,
      nullptr,
      cuda::i32_gemv_quantizes_a},
-    {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 0.27, "int8", 32, 0.5, 0, 0},
+    {{"cuda.i32.mma", "cuda", "sm_80", "i32", 64, 64, 64, 0, 0.06, "int8", 32, 0.5, 0, 0},
      require_integer_pair,
      nullptr,
      one_by_one<enqueue<cuda::launch_i32_mma>>},

@@ -12,7 +12,7 @@ namespace qutlass::cuda {
 
 // Rows of bf16 (bf16_rows.h) up to which the first of the kernels takes A, rows up to which it does so again
 // and again where there is no other, and rows of A that working memory is taken for.
-inline constexpr int kNarrowMaxM = 16, kRepeatedMaxM = 64, kSkinnyMaxM = 8192;
+inline constexpr int kNarrowMaxM = 16, kRepeatedMaxM = 1024, kSkinnyMaxM = 8192;
 
 // A, and the extents of all that a launch multiplies it with.
 struct SkinnyExtents {
