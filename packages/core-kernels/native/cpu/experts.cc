@@ -33,7 +33,7 @@ int64_t row_unit(const qutlass_operand& operand) {
   return q.scale_layout == QUTLASS_SCALES_BLOCKED_128X4 ? 128 : std::max(q.format.group_rows, 1);
 }
 
-// begin: a multiple of row_unit.
+// begin: a multiple of row_unit, and of kTileRows if there are tiles.
 qutlass_operand rows_of(const qutlass_operand& operand, int64_t begin, int64_t count) {
   qutlass_operand rows = operand;
   if (!operand.is_quantized) {
@@ -50,9 +50,9 @@ qutlass_operand rows_of(const qutlass_operand& operand, int64_t begin, int64_t c
   rows.quantized.scales = advance(q.scales, before * dtype_bytes(q.format.scale_dtype));
   rows.quantized.zero_points = advance(q.zero_points, before);
   rows.quantized.clip_mask = nullptr;
-  rows.quantized.tiles = q.tiles && begin % kTileRows == 0
-                             ? advance(q.tiles, begin / kTileRows * tile_row_bytes(tile_format(q), q.cols))
-                             : nullptr;
+  if (q.tiles) {
+    rows.quantized.tiles = advance(q.tiles, begin / kTileRows * tile_row_bytes(tile_format(q), q.cols));
+  }
   return rows;
 }
 
@@ -68,10 +68,13 @@ qutlass_tensor vector_of(const qutlass_tensor& x, int64_t row) {
 class Experts {
  public:
   Experts(Context& context, const qutlass_matmul_problem& problem)
-      : context_(context),
-        problem_(problem),
-        columns_(problem.out.shape[1]),
-        sliced_(row_unit(problem.a) == 1 && columns_ % row_unit(problem.b) == 0) {}
+      : context_(context), problem_(problem), columns_(problem.out.shape[1]) {
+    if (columns_ % kTileRows != 0) problem_.b.quantized.tiles = nullptr;
+    if (row_unit(problem.a) == 1 && columns_ % row_unit(problem.b) == 0) {
+      // What kernels take does not depend on the number of rows.
+      kernel_ = &first_cpu_kernel(product_of(0, 0, problem.out.shape[0]));
+    }
+  }
 
   void run(const qutlass_tensor& offsets) const {
     const auto* const offset = static_cast<const int32_t*>(offsets.data);
@@ -94,21 +97,32 @@ class Experts {
   }
 
   void multiply(int64_t expert, int64_t row, int64_t rows) const {
+    if (kernel_) return kernel_->run(context_, product_of(expert, row, rows));
+    matmul_reference_of(context_, with_end(expert, row, rows), row, expert * columns_);
+  }
+
+  // The product of an expert as one by itself.
+  qutlass_matmul_problem product_of(int64_t expert, int64_t row, int64_t rows) const {
+    qutlass_matmul_problem product = with_end(expert, row, rows);
+    product.a = rows_of(problem_.a, row, rows);
+    product.b = rows_of(problem_.b, expert * columns_, columns_);
+    return product;
+  }
+
+  // The problem with the bias and the result of an expert.
+  qutlass_matmul_problem with_end(int64_t expert, int64_t row, int64_t rows) const {
     qutlass_matmul_problem product = problem_;
     product.bias = vector_of(problem_.bias, expert);
     product.out = rows_of(problem_.out, row, rows);
-    if (!sliced_) return matmul_reference_of(context_, product, row, expert * columns_);
-    product.a = rows_of(problem_.a, row, rows);
-    product.b = rows_of(problem_.b, expert * columns_, columns_);
-    first_cpu_kernel(product).run(context_, product);
+    return product;
   }
 
   Context& context_;
-  const qutlass_matmul_problem& problem_;
+  qutlass_matmul_problem problem_;
   int64_t columns_;  // of D, which are rows of B for each expert
-  // Whether the rows of an expert are matrices of their own; else groups go across, and only the reference,
-  // which counts rows from the first of all, multiplies them.
-  bool sliced_;
+  // Null if groups go across experts: only the reference, which counts rows from the first of all, multiplies
+  // those.
+  const Kernel* kernel_ = nullptr;
 };
 
 void enqueue(qutlass_stream& stream, const qutlass_matmul_problem& problem, const qutlass_tensor& offsets) {
