@@ -1,9 +1,11 @@
 import { invalidArgument } from '@qutlass/core-kernels';
+import { layerName } from './experts/layers.js';
 import { shapeName } from './gemm/shapes.js';
 import { decodeRowName, errorRowName, modelRowName, productName, quantizeRowName } from './results/names.js';
 import type {
   DecodeRow,
   ErrorRow,
+  ExpertsRow,
   GemmRow,
   HostRow,
   LayerRow,
@@ -94,6 +96,8 @@ function metricsOf(results: Results): Metric[] {
       return [...limitMetrics(results), ...results.rows.map(quantizeMetric)];
     case 'layer':
       return [...limitMetrics(results), ...results.rows.flatMap(layerMetrics)];
+    case 'experts':
+      return [...limitMetrics(results), ...results.rows.flatMap(expertsMetrics)];
     case 'decode':
       return [...limitMetrics(results), ...results.rows.flatMap(decodeMetrics)];
     case 'host':
@@ -133,6 +137,14 @@ function layerMetrics(row: LayerRow): Metric[] {
   return [
     { key, quantity: 'seconds', better: 'lower', spread: row.seconds },
     { key, quantity: 'seconds of the product', better: 'lower', spread: row.idealSeconds },
+  ];
+}
+
+function expertsMetrics(row: ExpertsRow): Metric[] {
+  const key = `${layerName(row)}, ${row.tokens} tokens, ${row.weight}`;
+  return [
+    { key, quantity: 'seconds', better: 'lower', spread: row.seconds },
+    { key, quantity: 'seconds one by one', better: 'lower', spread: row.separateSeconds },
   ];
 }
 

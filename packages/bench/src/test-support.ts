@@ -3,6 +3,8 @@ import type {
   DecodeResults,
   DecodeRow,
   DemoResults,
+  ExpertsResults,
+  ExpertsRow,
   GemmResults,
   GemmRow,
   Gpu,
@@ -155,6 +157,18 @@ export function layerResults(rows: LayerRow[] = [layerRow()]): LayerResults {
   return { ...timed, suite: 'layer', rows };
 }
 
+export function expertsResults(): ExpertsResults {
+  const row: ExpertsRow = {
+    ...{ experts: 32, n: 5760, k: 2880, top: 4, tokens: 4, active: 13, weight: 'mxfp4' },
+    weightBytes: 114_566_400,
+    seconds: spread(5e-5, 4.9e-5, 5.1e-5),
+    separateSeconds: exact(1e-4),
+    bandwidthFraction: 0.75,
+    speedup: exact(2),
+  };
+  return { ...timed, suite: 'experts', rows: [row] };
+}
+
 export function decodeRow(values: Partial<DecodeRow> = {}): DecodeRow {
   return {
     ...{ model: 'tiny', layers: 4, weights: 'nvfp4', activations: null, rotation: null },
@@ -204,6 +218,7 @@ export const timedResults: { readonly [S in TimedResults['suite']]: TimedResults
   gemm: gemmResults(),
   quantize: quantizeResults(),
   layer: layerResults(),
+  experts: expertsResults(),
   decode: decodeResults(),
   host: hostResults(),
   'peers-cpu': peerResults(),

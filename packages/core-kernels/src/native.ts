@@ -248,6 +248,8 @@ export interface NativeBinding {
   matmul(stream: StreamHandle, kernel: number, ...problem: MatmulProblem): void;
   /** The problems one after the other in one list. */
   matmulGroup(stream: StreamHandle, kernel: number, ...problems: readonly MatmulProblem[number][]): void;
+  /** bias is [E, N]; offsets are I32 [E + 1]. */
+  matmulExperts(stream: StreamHandle, offsets: TensorHandle, ...problem: MatmulProblem): void;
 
   embedding(stream: StreamHandle, ids: TensorHandle, table: TensorHandle, out: TensorHandle): void;
   rmsNorm(

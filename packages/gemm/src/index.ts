@@ -23,6 +23,7 @@ export {
 export { Explanation, explain } from './explain.js';
 export { HARDWARE, type Hardware, hardwareFrom, hardwareOf } from './hardware.js';
 export { matmul } from './matmul.js';
+export { type ExpertsOptions, matmulExperts } from './matmul-experts.js';
 export { type Factor, type GroupOptions, matmulGroup } from './matmul-group.js';
 export { type KernelModel, predictSeconds, type Workload } from './model.js';
 export {

@@ -74,8 +74,11 @@ export class Problem implements Workload {
   readonly #alpha: number;
   readonly #alphaTensor: Tensor<'f32'> | undefined;
 
-  /** @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`, `QUTLASS_E_FORMAT`, `QUTLASS_E_ARGUMENT` */
-  constructor(a: OperandA, operandB: OperandB, options: ProblemOptions) {
+  /**
+   * experts: of how many B and bias hold N rows each, one under the other; undefined for one product of all rows.
+   * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`, `QUTLASS_E_FORMAT`, `QUTLASS_E_ARGUMENT`
+   */
+  constructor(a: OperandA, operandB: OperandB, options: ProblemOptions, experts?: number) {
     const b = operandB instanceof PreparedWeight ? operandB.weight : operandB;
     const { alpha = 1, bias, activations } = options;
     const alphaTensor = alpha instanceof Tensor ? alpha : undefined;
@@ -83,9 +86,9 @@ export class Problem implements Workload {
     requirePair(a, activations, b);
     const aShape = a.shape;
     const bShape = b.shape;
-    const n = bShape[0];
+    const rows = bShape[0];
     const k = bShape[1];
-    if (n === undefined || k === undefined || bShape.length > 2) {
+    if (rows === undefined || k === undefined || bShape.length > 2) {
       throw invalidArgument('QUTLASS_E_SHAPE', 'b', 'a matrix [N, K]', shapeText(bShape));
     }
     const last = aShape.length - 1;
@@ -97,9 +100,12 @@ export class Problem implements Workload {
         shapeText(aShape),
       );
     }
-    if (bias && (bias.rank !== 1 || bias.shape[0] !== n)) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'bias', `shape [${n}]`, shapeText(bias.shape));
+    const n = rows / (experts ?? 1);
+    if (!Number.isInteger(n)) {
+      const expected = `shape [${experts} * N, K], the rows of ${experts} experts`;
+      throw invalidArgument('QUTLASS_E_SHAPE', 'b', expected, shapeText(bShape));
     }
+    if (bias) requireBias(bias, experts === undefined ? [n] : [experts, n]);
     if (alphaTensor && alphaTensor.size !== 1) {
       throw invalidArgument('QUTLASS_E_SHAPE', 'alpha', 'one value', shapeText(alphaTensor.shape));
     }
@@ -259,6 +265,11 @@ function requirePair(
     throw invalidArgument('QUTLASS_E_FORMAT', `b of a product with ${format.kind}`, expected, kind);
   }
   if (!(a instanceof Tensor)) requireSameRotation(a.rotation, (b as QuantizedTensor<Format>).rotation);
+}
+
+function requireBias({ shape }: Tensor<FloatDType>, expected: readonly number[]): void {
+  if (shape.length === expected.length && shape.every((extent, i) => extent === expected[i])) return;
+  throw invalidArgument('QUTLASS_E_SHAPE', 'bias', `shape ${shapeText(expected)}`, shapeText(shape));
 }
 
 function requireFloat(name: string, operand: OperandA): void {

@@ -26,6 +26,7 @@ import {
   scope,
   Tensor,
 } from '../src/index.js';
+import { failure } from './failure.js';
 import { KERNELS } from './operands.js';
 
 // Every kernel on memory of every kind: operands off their alignment between guard zones, poisoned results, another stream,
@@ -255,4 +256,76 @@ describe.each(SHAPES)('M, N, K = $m, $n, $k, $offset elements off', ({ m, n, k, 
     const b = dense('b', 'bf16', n, k, offset);
     expect(await checkProduct(a, b, { by: turn })).toEqual(expect.arrayContaining(['f32', 'f64']));
   });
+});
+
+describe.each(
+  selected(
+    [
+      { m: 11, n: 64, k: 256, offset: 0 },
+      { m: 11, n: 21, k: 128, offset: 1 },
+      { m: 70, n: 48, k: 128, offset: 3 },
+    ],
+    2,
+  ),
+)('experts with N = $n, $offset elements off', ({ m, n, k, offset }) => {
+  // A row before those of the first expert, one after those of the last, and offsets that lead outside.
+  const routes = [
+    [1, 5, 5, m - 1],
+    [-9, m + 100, 3, 2 ** 31 - 1],
+  ];
+  it.each(['nvfp4', 'int4-g128-asym-f16', 'fp8-128x128', 'int8-row'].map(formatByName))(
+    '$name',
+    async (format) => {
+      for (const layout of ['row', 'tiles'] as const) {
+        let b: Operand;
+        try {
+          b = await quantized('b', format, [3 * n, k], offset, layout);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'QUTLASS_E_UNSUPPORTED' });
+          continue;
+        }
+        const a = dense('a', 'bf16', m, k, offset);
+        const enqueue = (tensors: Tensors) => {
+          const { device } = tensors.out!;
+          const [x, w, bias, out] = [a.handle(tensors), b.handle(tensors), tensors.bias!, tensors.out!];
+          const problem = [x, w, null, null, 1.5, null, bias.handle, out.handle, 0] as const;
+          native.matmulExperts(device.stream.handle, tensors.offsets!.handle, ...problem);
+        };
+        for (const route of routes) {
+          const operands = {
+            ...a.parts,
+            ...b.parts,
+            offsets: input('i32', [route.length], bytesOf('i32', route)),
+            bias: input('f16', [3, n], bytesOf('f16', random.normals(3 * n)), offset),
+            out: output('bf16', [m, n], offset),
+          };
+          // Tiles of another device are not those of the CPU, and sums are rounded in another order.
+          await check(operands, (tensors) => scope(() => enqueue(tensors)), { againstCpu: false });
+        }
+      }
+    },
+  );
+});
+
+it('experts that do not fit are refused by the C ABI itself', () => {
+  using a = Tensor.zeros([4, 32], 'bf16');
+  using b = Tensor.zeros([6, 32], 'bf16');
+  using out = Tensor.zeros([4, 3], 'bf16');
+  using bias = Tensor.zeros([6], 'bf16');
+  using offsets = Tensor.zeros([3], 'i32');
+  using few = Tensor.zeros([1], 'i32');
+  using many = Tensor.zeros([5], 'i32');
+  using floats = Tensor.zeros([3], 'f32');
+  const run = (of: Tensor, { bias: added, out: into = out }: { bias?: Tensor; out?: Tensor } = {}) => {
+    const problem = [a.handle, b.handle, null, null, 1, null, added?.handle ?? null, into.handle, 0] as const;
+    native.matmulExperts(a.device.stream.handle, of.handle, ...problem);
+  };
+  run(offsets);
+  expect(failure(() => run(few))).toBe('QUTLASS_E_SHAPE offsets: expected shape [E + 1], got [1]');
+  expect(failure(() => run(many))).toBe(
+    'QUTLASS_E_SHAPE b: expected shape [E * N, K] with the E = 4 of offsets, got [6, 32]',
+  );
+  expect(failure(() => run(floats))).toMatch(/^QUTLASS_E_DTYPE offsets: /);
+  expect(failure(() => run(offsets, { bias }))).toMatch(/^QUTLASS_E_SHAPE bias: /);
+  expect(failure(() => run(offsets, { out: b }))).toMatch(/^QUTLASS_E_SHAPE out: /);
 });

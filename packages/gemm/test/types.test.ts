@@ -13,6 +13,7 @@ import {
   int8,
   type MxFp4,
   matmul,
+  matmulExperts,
   matmulInt4Bf16Tn,
   matmulInt8Bf16Tn,
   matmulMxf4Bf16Tn,
@@ -58,6 +59,10 @@ describe('pairs of formats', () => {
       matmul(quantize(x, mxfp8()), quantize(x, fp8()));
       // @ts-expect-error nf4 has no integer values
       matmul(quantize(x, int8()), quantize(x, nf4()));
+      // @ts-expect-error as of matmul
+      matmulExperts(quantize(x, int8()), quantize(x, nf4()), codes);
+      // @ts-expect-error offsets are integers
+      matmulExperts(x, quantize(x, nf4()), x);
       // @ts-expect-error a dense weight beside a quantized activation
       matmul(quantize(x, int8()), dense);
       // @ts-expect-error also when the weight is prepared

@@ -30,5 +30,6 @@ export { KVCache, type KVCacheOptions } from './modules/kv-cache.js';
 export { Linear, LinearModule, type Reading, TiedLinear } from './modules/linear.js';
 export { GatedMLP } from './modules/mlp.js';
 export { Module, type Parameter } from './modules/module.js';
+export { QuantExperts, type QuantExpertsOptions, type QuantExpertsParts } from './modules/quant-experts.js';
 export { QuantLinear, type QuantLinearOptions, type QuantLinearParts } from './modules/quant-linear.js';
 export { RMSNorm } from './modules/rms-norm.js';

@@ -4,6 +4,7 @@ import { compareCommand } from '../commands/compare.js';
 import { decodeCommand } from '../commands/decode.js';
 import { demoCommand } from '../commands/demo.js';
 import { docsCommand } from '../commands/docs.js';
+import { expertsCommand } from '../commands/experts.js';
 import { gemmCommand } from '../commands/gemm.js';
 import { hostCommand } from '../commands/host.js';
 import { layerCommand } from '../commands/layer.js';
@@ -16,7 +17,8 @@ import type { CommandContext } from './context.js';
 /** In the order that the help has them. */
 const COMMANDS = [
   ...[demoCommand, accuracyCommand],
-  ...[gemmCommand, quantizeCommand, layerCommand, decodeCommand, hostCommand, peersCpuCommand, tuneCommand],
+  ...[gemmCommand, quantizeCommand, layerCommand, expertsCommand, decodeCommand, hostCommand],
+  ...[peersCpuCommand, tuneCommand],
   ...[compareCommand, reportCommand, docsCommand],
 ];
 

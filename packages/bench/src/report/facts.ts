@@ -7,6 +7,7 @@ export const TITLES: Readonly<Record<Results['suite'], string>> = {
   gemm: 'Speed of matrix multiplication',
   quantize: 'Speed of the quantizers',
   layer: 'Speed of linear layers',
+  experts: 'Speed of experts',
   decode: 'Speed of whole models',
   host: 'Cost of the host',
   'peers-cpu': 'Products on a CPU, beside other libraries',

@@ -2,6 +2,7 @@ import type { Results } from '../results/types.js';
 import type { Figure } from './figure.js';
 import { decodeFigures } from './plots/decode-plot.js';
 import { errorFigure } from './plots/error-plot.js';
+import { expertsFigures } from './plots/experts-plot.js';
 import { gemmFigures } from './plots/gemm-plot.js';
 import { hostFigures } from './plots/host-plot.js';
 import { layerFigures } from './plots/layer-plot.js';
@@ -22,6 +23,8 @@ export function figuresOf(results: Results): readonly Figure[] {
       return quantizeFigures(results);
     case 'layer':
       return layerFigures(results);
+    case 'experts':
+      return expertsFigures(results);
     case 'decode':
       return decodeFigures(results);
     case 'host':

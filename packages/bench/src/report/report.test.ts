@@ -28,6 +28,7 @@ describe('renderReport', () => {
     ['gemm', timedResults.gemm, 1],
     ['quantize', timedResults.quantize, 1],
     ['layer', timedResults.layer, 1],
+    ['experts', timedResults.experts, 1],
     ['decode', timedResults.decode, 2],
     ['host', timedResults.host, 1],
     ['peers-cpu', timedResults['peers-cpu'], 1],

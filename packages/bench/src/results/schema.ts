@@ -137,6 +137,21 @@ const layerRow = z.strictObject({
   idealSpeedup: spread,
 });
 
+const expertsRow = z.strictObject({
+  experts: count,
+  n: count,
+  k: count,
+  top: count,
+  tokens: count,
+  active: count,
+  weight: z.string(),
+  weightBytes: positive,
+  seconds: spread,
+  separateSeconds: spread,
+  bandwidthFraction: positive,
+  speedup: spread,
+});
+
 const decodeStep = z.strictObject({
   layerBytes: count,
   headBytes: count,
@@ -206,6 +221,7 @@ const timedResults = <S extends string, R extends z.ZodType>(suite: S, row: R) =
 export const gemmResults = timedResults('gemm', gemmRow);
 export const quantizeResults = timedResults('quantize', quantizeRow);
 export const layerResults = timedResults('layer', layerRow);
+export const expertsResults = timedResults('experts', expertsRow);
 export const decodeResults = timedResults('decode', decodeRow);
 export const hostResults = timedResults('host', hostRow);
 export const peerResults = timedResults('peers-cpu', peerRow);
@@ -217,6 +233,7 @@ export const resultsSchema: z.ZodType<Results> = z.discriminatedUnion('suite', [
   gemmResults,
   quantizeResults,
   layerResults,
+  expertsResults,
   decodeResults,
   hostResults,
   peerResults,

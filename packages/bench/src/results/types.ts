@@ -225,6 +225,30 @@ export interface LayerRow extends Shape {
   readonly idealSpeedup: Spread;
 }
 
+/** A matrix of the experts of a layer, for some tokens: all of those that have rows in one call. */
+export interface ExpertsRow {
+  readonly experts: number;
+  /** Of each expert. */
+  readonly n: number;
+  readonly k: number;
+  /** Experts of a token, so there are as many rows of A for each token. */
+  readonly top: number;
+  readonly tokens: number;
+  /** Experts that have rows. */
+  readonly active: number;
+  readonly weight: string;
+  /** Of the experts that have rows. */
+  readonly weightBytes: number;
+  /** Per call. */
+  readonly seconds: Spread;
+  /** A product for each expert that has rows, one after the other. */
+  readonly separateSeconds: Spread;
+  /** Bytes of these weights, of rows and results per second, over the bandwidth that reading alone reaches. */
+  readonly bandwidthFraction: number;
+  /** Time one by one in the same round over the time together. */
+  readonly speedup: Spread;
+}
+
 /** A model with random weights in one format. */
 export interface DecodeRow {
   /** Name of the configuration. */
@@ -341,6 +365,11 @@ export interface LayerResults extends TimedRun {
   readonly rows: readonly LayerRow[];
 }
 
+export interface ExpertsResults extends TimedRun {
+  readonly suite: 'experts';
+  readonly rows: readonly ExpertsRow[];
+}
+
 export interface DecodeResults extends TimedRun {
   readonly suite: 'decode';
   readonly rows: readonly DecodeRow[];
@@ -361,6 +390,7 @@ export type TimedResults =
   | GemmResults
   | QuantizeResults
   | LayerResults
+  | ExpertsResults
   | DecodeResults
   | HostResults
   | PeerResults;

@@ -1,6 +1,7 @@
 import type { Results } from '../results/types.js';
 import { decodeTable } from './decode-table.js';
 import { errorTables } from './error-table.js';
+import { expertsTables } from './experts-table.js';
 import { gemmTables } from './gemm-table.js';
 import { hostTable } from './host-table.js';
 import { layerTables } from './layer-table.js';
@@ -23,6 +24,8 @@ export function tablesOf(results: Results): readonly Table[] {
       return [limitsTable(results), ...quantizeTables(results)];
     case 'layer':
       return [limitsTable(results), ...layerTables(results)];
+    case 'experts':
+      return [limitsTable(results), ...expertsTables(results)];
     case 'decode':
       return [limitsTable(results), decodeTable(results)];
     case 'host':

@@ -6,6 +6,7 @@
 #include <list>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "check.h"
@@ -123,37 +124,11 @@ void require_supported(int32_t index, const qutlass_matmul_problem* problem) {
                                                 : *problem);
 }
 
-// Kernels see a rotated A as a dense float32 matrix: the rotation costs little beside the multiplication, and
-// is done once and not once per kernel.
-void run_rotated(Context& context, const Kernel& kernel, qutlass_matmul_problem problem) {
-  const qutlass_tensor a = problem.a.dense;
-  const Scratch rotated(context.memory, static_cast<size_t>(element_count(a)) * sizeof(float));
-  rotate_operand(context, a, problem.a_rotation, rotated.as<float>());
-  problem.a.dense.dtype = QUTLASS_F32;
-  problem.a.dense.data = rotated.as<void>();
-  problem.a_rotation = {};
-  kernel.run(context, problem);
-}
-
 void launch_on_cpu(qutlass_stream& stream, const Kernel& kernel, const qutlass_matmul_problem& problem) {
-  const qutlass_operand &a = problem.a, &b = problem.b;
-  // Only the half of an operand that is_quantized selects is defined.
-  const auto part = [](const qutlass_operand& operand, const void* dense, const void* quantized) {
-    return operand.is_quantized ? quantized : dense;
-  };
-  stream.launch({part(a, a.dense.data, a.quantized.codes), part(a, nullptr, a.quantized.scales),
-                 part(a, nullptr, a.quantized.zero_points), part(a, nullptr, a.quantized.global_scale),
-                 part(b, b.dense.data, b.quantized.codes), part(b, nullptr, b.quantized.scales),
-                 part(b, nullptr, b.quantized.zero_points), part(b, nullptr, b.quantized.global_scale),
-                 part(b, nullptr, b.quantized.tiles), a.is_quantized ? nullptr : problem.a_rotation.data,
-                 problem.alpha_pointer, problem.bias.data, problem.out.data},
-                [&kernel, copy = problem](Context& context) {
-                  if (!copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY) {
-                    run_rotated(context, kernel, copy);
-                  } else {
-                    kernel.run(context, copy);
-                  }
-                });
+  launch_product(stream, problem, nullptr, [&kernel, copy = problem](Context& context) {
+    with_rotated_a(context, copy,
+                   [&](const qutlass_matmul_problem& rotated) { kernel.run(context, rotated); });
+  });
 }
 
 void enqueue(qutlass_stream& stream, const Kernel& kernel, std::span<const qutlass_matmul_problem> problems) {
@@ -179,6 +154,37 @@ void enqueue_all(qutlass_stream& stream, const Kernel& kernel,
 }
 
 }  // namespace
+
+const Kernel& first_cpu_kernel(const qutlass_matmul_problem& problem) {
+  for (const Kernel& kernel : kKernels) {
+    if (!has_isa(kernel.info.requires_isa)) continue;
+    try {
+      kernel.require_supported(problem);
+      return kernel;
+    } catch (const Error& refusal) {
+      if (refusal.status() != QUTLASS_E_UNSUPPORTED) throw;
+    }
+  }
+  // The reference takes everything.
+  return *std::prev(std::end(kKernels));
+}
+
+void launch_product(qutlass_stream& stream, const qutlass_matmul_problem& problem, const void* offsets,
+                    Work work) {
+  const qutlass_operand &a = problem.a, &b = problem.b;
+  // Only the half of an operand that is_quantized selects is defined.
+  const auto part = [](const qutlass_operand& operand, const void* dense, const void* quantized) {
+    return operand.is_quantized ? quantized : dense;
+  };
+  stream.launch({part(a, a.dense.data, a.quantized.codes), part(a, nullptr, a.quantized.scales),
+                 part(a, nullptr, a.quantized.zero_points), part(a, nullptr, a.quantized.global_scale),
+                 part(b, b.dense.data, b.quantized.codes), part(b, nullptr, b.quantized.scales),
+                 part(b, nullptr, b.quantized.zero_points), part(b, nullptr, b.quantized.global_scale),
+                 part(b, nullptr, b.quantized.tiles), a.is_quantized ? nullptr : problem.a_rotation.data,
+                 problem.alpha_pointer, problem.bias.data, problem.out.data, offsets},
+                std::move(work));
+}
+
 }  // namespace qutlass
 
 extern "C" {

@@ -30,6 +30,13 @@ void one_by_one(qutlass_stream& stream, std::span<const qutlass_matmul_problem> 
   for (const qutlass_matmul_problem& problem : problems) kEnqueue(stream, problem);
 }
 
+// The first of the CPU's kernels, which are listed best first, that takes a valid problem.
+const Kernel& first_cpu_kernel(const qutlass_matmul_problem& problem);
+
+// Enqueues the work of a product on a stream of the CPU; offsets: another operand, or null.
+void launch_product(qutlass_stream& stream, const qutlass_matmul_problem& problem, const void* offsets,
+                    Work work);
+
 // The kernels for CUDA devices; none in a build without nvcc.
 std::span<const Kernel> cuda_kernels();
 // Whether this machine has a GPU with the instruction set of the kernel.

@@ -25,6 +25,7 @@ const Operations kOperations = {
     .tile = tile,
     .rotate = rotate,
     .quantize_int8_with_scale = quantize_int8_with_scale,
+    .matmul_experts = matmul_experts,
     .embedding = embedding,
     .rms_norm = rms_norm,
     .rope = rope,

@@ -44,6 +44,9 @@ void tile(Stream, const qutlass_quantized&, void* out);
 void rotate(Stream, Tensor x, const qutlass_rotation&, Tensor out);
 void quantize_int8_with_scale(Stream, Tensor x, Tensor scale, Tensor out);
 
+// gemm/
+void matmul_experts(Stream, const qutlass_matmul_problem&, Tensor offsets);
+
 // model/
 void embedding(Stream, Tensor ids, Tensor table, Tensor out);
 void rms_norm(Stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out);

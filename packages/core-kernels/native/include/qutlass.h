@@ -386,6 +386,13 @@ QUTLASS_API qutlass_status qutlass_matmul(qutlass_stream* stream, int32_t kernel
  * neighbours of one format with the same A of up to 16 rows. */
 QUTLASS_API qutlass_status qutlass_matmul_group(qutlass_stream* stream, int32_t kernel,
                                                 const qutlass_matmul_problem* problems, int32_t count);
+/* The products of the experts of a layer, each with the rows of A that a router gave it: B [E*N,K] holds N
+ * rows for each of E experts, rows offsets[e] to offsets[e+1] of A are those of expert e. offsets: I32 [E+1],
+ * read when the work runs, so they may come from work enqueued before. An offset counts as no less than 0 and
+ * those before it, and no more than M. bias is [E,N], out [M,N]; rows of no expert are 0. */
+QUTLASS_API qutlass_status qutlass_matmul_experts(qutlass_stream* stream,
+                                                  const qutlass_matmul_problem* problem,
+                                                  const qutlass_tensor* offsets);
 
 /* ---- model operations
  * ----------------------------------------------------------------------------------------*/

@@ -359,6 +359,14 @@ Napi::Value matmul_group(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// matmulExperts(stream, offsets, ...problem)
+Napi::Value matmul_experts(const Napi::CallbackInfo& info) {
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const qutlass_matmul_problem problem = problem_of(info, 2);
+  check(info.Env(), qutlass_matmul_experts(stream, &problem, Argument<const qutlass_tensor*>::get(info, 1)));
+  return info.Env().Undefined();
+}
+
 // matmulSupported(kernel, ...problem): null, or the error that matmul would throw
 Napi::Value matmul_supported(const Napi::CallbackInfo& info) {
   const qutlass_matmul_problem problem = problem_of(info, 1);
@@ -468,6 +476,7 @@ constexpr struct {
     {"matmulSupported", matmul_supported},
     {"matmul", matmul},
     {"matmulGroup", matmul_group},
+    {"matmulExperts", matmul_experts},
     {"embedding", operation<qutlass_embedding>},
     {"rmsNorm", operation<qutlass_rms_norm>},
     {"rope", operation<qutlass_rope>},

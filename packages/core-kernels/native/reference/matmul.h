@@ -11,4 +11,8 @@ namespace qutlass {
 // has no rotation.
 void matmul_reference(Context& context, const qutlass_matmul_problem& problem);
 
+// The same for rows of A and of B from a_row and b_row on, as many as `out` has rows and columns.
+void matmul_reference_of(Context& context, const qutlass_matmul_problem& problem, int64_t a_row,
+                         int64_t b_row);
+
 }  // namespace qutlass

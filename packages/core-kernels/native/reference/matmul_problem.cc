@@ -54,29 +54,31 @@ void require_operand(const char* name, const qutlass_operand& operand) {
   }
 }
 
+void require_problem(const qutlass_matmul_problem* problem, int64_t experts);
+
 // Throws unless the problem is one when A has been quantized.
-void require_quantized_on_the_way(const qutlass_matmul_problem& problem) {
+void require_quantized_on_the_way(const qutlass_matmul_problem& problem, int64_t experts) {
   const qutlass_operand& a = problem.a;
   if (a.is_quantized) fail(QUTLASS_E_ARGUMENT, "a: expected a dense matrix to quantize, got a quantized one");
   require_operand("a", a);
   require_format("a_format", problem.a_format);
   require_rotation("a_rotation", &problem.a_rotation, operand_cols(a));
   const qutlass_matmul_problem quantized = with_quantized_a(problem, a.dense.data);
-  require_matmul_problem(&quantized);
+  require_problem(&quantized, experts);
 }
 
-}  // namespace
-
-void require_matmul_problem(const qutlass_matmul_problem* problem) {
+// experts: the number of those that share B, 0 for a product of all of it.
+void require_problem(const qutlass_matmul_problem* problem, int64_t experts) {
   if (!problem) fail(QUTLASS_E_ARGUMENT, "problem: expected a pointer, got NULL");
-  if (problem->quantizes_a) return require_quantized_on_the_way(*problem);
+  if (problem->quantizes_a) return require_quantized_on_the_way(*problem, experts);
   const qutlass_operand &a = problem->a, &b = problem->b;
   require_operand("a", a);
   require_operand("b", b);
-  const int64_t m = operand_rows(a), n = operand_rows(b), k = operand_cols(a);
+  const int64_t m = operand_rows(a), k = operand_cols(a);
   if (operand_cols(b) != k) {
     fail(QUTLASS_E_SHAPE, "b: expected shape [N, K] with the K = %lld of a, got [%lld, %lld]",
-         static_cast<long long>(k), static_cast<long long>(n), static_cast<long long>(operand_cols(b)));
+         static_cast<long long>(k), static_cast<long long>(operand_rows(b)),
+         static_cast<long long>(operand_cols(b)));
   }
   if (a.is_quantized) {
     if (!b.is_quantized) {
@@ -96,15 +98,37 @@ void require_matmul_problem(const qutlass_matmul_problem* problem) {
   if (!std::isfinite(problem->alpha)) {
     fail(QUTLASS_E_ARGUMENT, "alpha: expected a finite number, got %g", static_cast<double>(problem->alpha));
   }
+  const int64_t parts = std::max<int64_t>(experts, 1), n = operand_rows(b) / parts;
+  if (n * parts != operand_rows(b)) {
+    fail(QUTLASS_E_SHAPE, "b: expected shape [E * N, K] with the E = %lld of offsets, got [%lld, %lld]",
+         static_cast<long long>(experts), static_cast<long long>(operand_rows(b)), static_cast<long long>(k));
+  }
   if (problem->bias.data) {
-    require_float_tensor("bias", &problem->bias, 1);
-    require_shape("bias", problem->bias, {n});
+    require_float_tensor("bias", &problem->bias, experts ? 2 : 1);
+    if (experts) {
+      require_shape("bias", problem->bias, {experts, n});
+    } else {
+      require_shape("bias", problem->bias, {n});
+    }
   }
   require_float_tensor("out", &problem->out, 2);
   require_shape("out", problem->out, {m, n});
   if (problem->accuracy != QUTLASS_ACCURACY_EXACT && problem->accuracy != QUTLASS_ACCURACY_INT8) {
     fail(QUTLASS_E_ARGUMENT, "accuracy: expected 0 (exact) or 1 (int8), got %d", problem->accuracy);
   }
+}
+
+}  // namespace
+
+void require_matmul_problem(const qutlass_matmul_problem* problem) { require_problem(problem, 0); }
+
+int64_t require_experts_problem(const qutlass_matmul_problem* problem, const qutlass_tensor* offsets) {
+  require_tensor("offsets", offsets, 1, {QUTLASS_I32});
+  const int64_t experts = offsets->shape[0] - 1;
+  if (experts < 1)
+    fail(QUTLASS_E_SHAPE, "offsets: expected shape [E + 1], got %s", shape_text(*offsets).c_str());
+  require_problem(problem, experts);
+  return experts;
 }
 
 bool is_integer_pair(const qutlass_matmul_problem& problem) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "device.h"
+#include "memory.h"
 #include "qutlass.h"
 
 namespace qutlass {
@@ -21,12 +22,31 @@ inline int64_t operand_cols(const qutlass_operand& operand) {
 // int4/int8.
 void require_matmul_problem(const qutlass_matmul_problem* problem);
 
+// The same for products of experts, of which B and bias hold N rows each; out is [M, N]. Returns their
+// number.
+int64_t require_experts_problem(const qutlass_matmul_problem* problem, const qutlass_tensor* offsets);
+
 // Both operands hold integer codes, so their products can be added without error.
 bool is_integer_pair(const qutlass_matmul_problem& problem);
 
 // Writes the rotated rows of a dense A to `rotated`, float32 [M, K].
 void rotate_operand(Context& context, const qutlass_tensor& a, const qutlass_rotation& rotation,
                     float* rotated);
+
+// Calls run(problem) with the problem as kernels see it, a rotated A as a dense float32 matrix: the rotation
+// costs little beside the multiplication, and is done once and not once per kernel.
+template <typename Run>
+void with_rotated_a(Context& context, const qutlass_matmul_problem& problem, Run&& run) {
+  if (problem.a.is_quantized || problem.a_rotation.kind == QUTLASS_ROTATION_IDENTITY) return run(problem);
+  qutlass_matmul_problem copy = problem;
+  qutlass_tensor& a = copy.a.dense;
+  const Scratch rotated(context.memory, static_cast<size_t>(a.shape[0] * a.shape[1]) * sizeof(float));
+  rotate_operand(context, a, problem.a_rotation, rotated.as<float>());
+  a.dtype = QUTLASS_F32;
+  a.data = rotated.as<void>();
+  copy.a_rotation = {};
+  run(copy);
+}
 
 // What sums are multiplied with: alpha, by the global scales.
 double epilogue_factor(const qutlass_matmul_problem& problem);

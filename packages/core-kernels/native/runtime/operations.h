@@ -37,6 +37,8 @@ struct Operations {
   void (*tile)(Stream, const qutlass_quantized&, void* out);
   void (*rotate)(Stream, Tensor x, const qutlass_rotation&, Tensor out);
   void (*quantize_int8_with_scale)(Stream, Tensor x, Tensor scale, Tensor out);
+  // A is quantized already, if it is to be.
+  void (*matmul_experts)(Stream, const qutlass_matmul_problem&, Tensor offsets);
   void (*embedding)(Stream, Tensor ids, Tensor table, Tensor out);
   // residual.data may be null.
   void (*rms_norm)(Stream, Tensor x, Tensor residual, Tensor weight, float eps, Tensor out);

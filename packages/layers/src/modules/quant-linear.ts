@@ -1,31 +1,17 @@
-import {
-  type Device,
-  type FloatDType,
-  invalidArgument,
-  pad,
-  scope,
-  type Tensor,
-  unscoped,
-} from '@qutlass/core-kernels';
-import {
-  type Accuracy,
-  type Factor,
-  FORMAT_PAIRS,
-  type OperandA,
-  type PreparedWeight,
-  prepare,
-} from '@qutlass/gemm';
-import { type Format, paddedCols, type QuantizedTensor, quantize, type Rotation } from '@qutlass/quant';
+import { type Device, type FloatDType, pad, scope, type Tensor } from '@qutlass/core-kernels';
+import type { Accuracy, Factor, OperandA, PreparedWeight } from '@qutlass/gemm';
+import type { Format, QuantizedTensor } from '@qutlass/quant';
 import { Deferred } from './deferred.js';
 import { LinearModule, type Reading, requireBias, requireWeight } from './linear.js';
+import {
+  PreparedOnUse,
+  quantizeWeight,
+  requireInFeatures,
+  requireMultiplies,
+  type WeightOptions,
+} from './stored-weight.js';
 
-export interface QuantLinearOptions {
-  /** Of the weight. */
-  format: Format;
-  /** Quantize the input in the forward pass, in a format that multiplies with `format`. Default null: weight-only. */
-  activations?: Format | null;
-  /** Rotate weight and input along K before quantizing. */
-  rotation?: Rotation;
+export interface QuantLinearOptions extends WeightOptions {
   /** [outFeatures]; taken over. */
   bias?: Tensor<FloatDType>;
 }
@@ -52,13 +38,11 @@ export class QuantLinear extends LinearModule {
    */
   accuracy: Accuracy = 'exact';
   readonly #hasBias: boolean;
-  #prepared: PreparedWeight | undefined;
+  readonly #prepared = new PreparedOnUse();
 
   /** Puts stored parts together; {@link QuantLinear.from} quantizes. */
   constructor({ weight, inFeatures, activations = null, bias }: QuantLinearParts) {
-    if (!Number.isInteger(inFeatures) || inFeatures < 1 || inFeatures > weight.cols) {
-      throw invalidArgument('QUTLASS_E_SHAPE', 'inFeatures', `1 to ${weight.cols}`, String(inFeatures));
-    }
+    requireInFeatures(inFeatures, weight);
     requireBias(bias, weight.rows, weight);
     requireMultiplies(activations, weight.format);
     super();
@@ -75,17 +59,16 @@ export class QuantLinear extends LinearModule {
    * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_FORMAT`; the bias then stays the caller's
    */
   static from(weight: Tensor<FloatDType>, options: QuantLinearOptions): QuantLinear {
-    const { format, activations = null, rotation, bias } = options;
-    const [rows, inFeatures] = requireWeight(weight, bias);
-    requireMultiplies(activations, format);
-    const cols = [format, ...(activations ? [activations] : [])].reduce(
-      (k, operand) => paddedCols(operand, k, rotation?.size),
-      inFeatures,
-    );
+    const { activations = null, bias } = options;
+    const extents = requireWeight(weight, bias);
     return scope(() => {
-      const padded = cols === inFeatures ? weight : pad(weight, rows, cols);
-      const quantized = quantize(padded, format, rotation ? { rotation } : {});
-      return new QuantLinear({ weight: quantized, inFeatures, activations, ...(bias && { bias }) });
+      const quantized = quantizeWeight(weight, extents, options);
+      return new QuantLinear({
+        weight: quantized,
+        inFeatures: extents[1],
+        activations,
+        ...(bias && { bias }),
+      });
     });
   }
 
@@ -103,8 +86,7 @@ export class QuantLinear extends LinearModule {
 
   /** The weight as the kernels read it. */
   get prepared(): PreparedWeight {
-    this.#prepared ??= unscoped(() => prepare(this.weight));
-    return this.#prepared;
+    return this.#prepared.of(this.weight);
   }
 
   protected override get reading(): Reading {
@@ -140,29 +122,11 @@ export class QuantLinear extends LinearModule {
   }
 
   protected override moved(device: Device): void {
-    if (this.#prepared && this.#prepared.device !== device) this.#dropPrepared();
+    this.#prepared.keepOn(device);
   }
 
   protected override release(): void {
-    this.#dropPrepared();
+    this.#prepared.dispose();
     super.release();
-  }
-
-  #dropPrepared(): void {
-    this.#prepared?.dispose();
-    this.#prepared = undefined;
-  }
-}
-
-function requireMultiplies(activations: Format | null, weight: Format): void {
-  if (!activations) return;
-  const partners: readonly string[] = FORMAT_PAIRS[activations.kind];
-  if (!partners.includes(weight.kind)) {
-    throw invalidArgument(
-      'QUTLASS_E_FORMAT',
-      'activations',
-      `a format that multiplies with ${weight.kind}`,
-      activations.name,
-    );
   }
 }

@@ -31,8 +31,10 @@ struct Epilogue {
   }
 
   // D[m, n] for a value of factor().
-  __device__ void store(int m, int n, double factor, double sum) const {
-    store_dense_once(out, out_dtype, static_cast<int64_t>(m) * cols + n, factor * sum + addend(n));
+  __device__ void store(int m, int n, double factor, double sum) const { store(m, n, n, factor, sum); }
+  // The same where the column comes from row `b_row` of B, and of the bias.
+  __device__ void store(int m, int n, int b_row, double factor, double sum) const {
+    store_dense_once(out, out_dtype, static_cast<int64_t>(m) * cols + n, factor * sum + addend(b_row));
   }
 };
 

@@ -78,29 +78,48 @@ class F32Sums {
 using Large = TileShape<2, 4, 4, 4>;  // 128 x 128
 using Small = TileShape<2, 2, 2, 4>;  // 64 x 64
 
-template <int kPartsA, int kPartsB, typename Shape>
-void launch(const Problem& problem, cudaStream_t stream) {
+template <int kPartsA, int kPartsB, typename Shape, typename P>
+void launch(const P& problem, cudaStream_t stream) {
   using Sums = F32Sums<kPartsA, kPartsB, Shape>;
   launch_tiles<Sums>(problem, steps_per_segment<Sums>(problem, kSegment), stream);
 }
 
 int parts(Kind kind) { return Bf16Tile<1>::takes(kind) ? 1 : kind == Kind::kF32 ? 3 : 2; }
+// Of A and of B, as two digits.
+int parts(const Problem& problem) { return parts(problem.a.kind) * 10 + parts(problem.b.kind); }
+
+template <typename P>
+void launch_small(const P& problem, cudaStream_t stream) {
+  switch (parts(problem)) {
+    case 11: return launch<1, 1, Small>(problem, stream);
+    case 12: return launch<1, 2, Small>(problem, stream);
+    case 21: return launch<2, 1, Small>(problem, stream);
+    case 22: return launch<2, 2, Small>(problem, stream);
+    case 13: return launch<1, 3, Small>(problem, stream);
+    case 23: return launch<2, 3, Small>(problem, stream);
+    case 31: return launch<3, 1, Small>(problem, stream);
+    default: return launch<3, 2, Small>(problem, stream);
+  }
+}
 
 }  // namespace
 
 void launch_f32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
   // A large tile reads less per product, but has to be there for every multiprocessor.
   const bool large = problem.m > Small::kM && tile_count<Large>(problem) >= device.multiProcessorCount;
-  switch (parts(problem.a.kind) * 10 + parts(problem.b.kind)) {
-    case 11: return large ? launch<1, 1, Large>(problem, stream) : launch<1, 1, Small>(problem, stream);
-    case 12: return large ? launch<1, 2, Large>(problem, stream) : launch<1, 2, Small>(problem, stream);
-    case 21: return large ? launch<2, 1, Large>(problem, stream) : launch<2, 1, Small>(problem, stream);
-    case 22: return large ? launch<2, 2, Large>(problem, stream) : launch<2, 2, Small>(problem, stream);
-    case 13: return launch<1, 3, Small>(problem, stream);
-    case 23: return launch<2, 3, Small>(problem, stream);
-    case 31: return launch<3, 1, Small>(problem, stream);
-    default: return launch<3, 2, Small>(problem, stream);
+  if (!large) return launch_small(problem, stream);
+  switch (parts(problem)) {
+    case 11: return launch<1, 1, Large>(problem, stream);
+    case 12: return launch<1, 2, Large>(problem, stream);
+    case 21: return launch<2, 1, Large>(problem, stream);
+    case 22: return launch<2, 2, Large>(problem, stream);
+    // Three parts have no room for more.
+    default: return launch_small(problem, stream);
   }
+}
+
+void launch_f32_mma_experts(const ExpertsProblem& problem, cudaStream_t stream) {
+  launch_small(problem, stream);
 }
 
 }  // namespace qutlass::cuda

@@ -137,12 +137,26 @@ void launch(const Problem& problem, const cudaDeviceProp& device, cudaStream_t s
                : launch_tiles<SmallSums>(problem, steps, stream);
 }
 
+bool has_one_segment(const Problem& problem) {
+  return problem.a.groups == 1 && problem.b.groups == 1 && problem.k <= kSegment;
+}
+
+template <bool kOneSegment>
+void launch_experts(const ExpertsProblem& problem, cudaStream_t stream) {
+  using Sums = I32Sums<kOneSegment, Small>;
+  launch_tiles<Sums>(problem, steps_per_segment<Sums>(problem, kSegment), stream);
+}
+
 }  // namespace
 
 void launch_i32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream) {
-  const bool one_segment = problem.a.groups == 1 && problem.b.groups == 1 && problem.k <= kSegment;
-  return one_segment ? launch<true, Large>(problem, device, stream)
-                     : launch<false, LargeGrouped>(problem, device, stream);
+  return has_one_segment(problem) ? launch<true, Large>(problem, device, stream)
+                                  : launch<false, LargeGrouped>(problem, device, stream);
+}
+
+void launch_i32_mma_experts(const ExpertsProblem& problem, cudaStream_t stream) {
+  return has_one_segment(problem) ? launch_experts<true>(problem, stream)
+                                  : launch_experts<false>(problem, stream);
 }
 
 }  // namespace qutlass::cuda

@@ -9,6 +9,7 @@
 namespace qutlass::cuda {
 
 struct Problem;
+struct ExpertsProblem;
 using Launch = void (*)(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
 
 // Any problem, one thread per output, float64: the definition.
@@ -28,6 +29,10 @@ void launch_f32_mma(const Problem& problem, const cudaDeviceProp& device, cudaSt
 
 // Integer pairs: int8 tensor cores with int32 sums of each group, float64 beyond.
 void launch_i32_mma(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
+
+// The same tiles for products of experts, of which each block finds its own.
+void launch_f32_mma_experts(const ExpertsProblem& problem, cudaStream_t stream);
+void launch_i32_mma_experts(const ExpertsProblem& problem, cudaStream_t stream);
 
 // Throws QUTLASS_E_UNSUPPORTED if an extent is more than the index arithmetic of the kernels takes.
 void require_extents(const qutlass_matmul_problem& problem);

@@ -5,6 +5,7 @@
 
 #include "cuda/gemm/kernels.h"
 #include "cuda/operations.h"
+#include "cuda/skinny/skinny.h"
 #include "cuda_stream.h"
 #include "reference/matmul_problem.h"
 #include "scratch.h"
@@ -72,7 +73,7 @@ Problem problem_of(const qutlass_matmul_problem& problem) {
   view.a = operand_of(problem.a);
   view.b = operand_of(problem.b);
   view.m = view.a.rows;
-  view.n = view.b.rows;
+  view.n = static_cast<int32_t>(problem.out.shape[1]);
   view.k = view.a.cols;
   view.epilogue = epilogue_of(problem);
   view.quantizes_a = problem.quantizes_a != 0;
@@ -81,30 +82,13 @@ Problem problem_of(const qutlass_matmul_problem& problem) {
   return view;
 }
 
-Epilogue epilogue_of(const qutlass_matmul_problem& problem) {
-  Epilogue end{};
-  end.out = problem.out.data;
-  end.bias = problem.bias.data;
-  end.alpha_pointer = problem.alpha_pointer;
-  end.a_global_scale = global_scale_of(problem.a);
-  end.b_global_scale = global_scale_of(problem.b);
-  end.alpha = static_cast<double>(problem.alpha);
-  end.out_dtype = problem.out.dtype;
-  end.bias_dtype = problem.bias.dtype;
-  end.cols = static_cast<int32_t>(operand_rows(problem.b));
-  return end;
-}
+namespace {
 
-void require_extents(const qutlass_matmul_problem& problem) {
-  constexpr int64_t kLimit = int64_t{1} << 30;
-  const int64_t m = operand_rows(problem.a), n = operand_rows(problem.b), k = operand_cols(problem.a);
-  if (m <= kLimit && n <= kLimit && k <= kLimit) return;
-  fail(QUTLASS_E_UNSUPPORTED, "a and b: expected M, N and K up to %lld, got %lld, %lld and %lld",
-       static_cast<long long>(kLimit), static_cast<long long>(m), static_cast<long long>(n),
-       static_cast<long long>(k));
-}
-
-void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, Launch launch) {
+// Calls launch(problem as kernels see it, properties of the device, handle of the stream). offsets: another
+// operand, or null.
+template <typename Launch>
+void enqueue_view(qutlass_stream& stream, const qutlass_matmul_problem& problem, const void* offsets,
+                  Launch&& launch) {
   qutlass_matmul_problem copy = problem;
   const bool rotated = !copy.a.is_quantized && copy.a_rotation.kind != QUTLASS_ROTATION_IDENTITY;
   const int64_t m = operand_rows(copy.a), k = operand_cols(copy.a);
@@ -119,8 +103,49 @@ void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& proble
   CudaStream& cuda = cuda_stream(stream);
   cuda.run("matmul",
            {a.data, a.scales, a.zero_points, a.global_scale, b.data, b.scales, b.zero_points, b.global_scale,
-            copy.alpha_pointer, copy.bias.data, copy.out.data},
+            copy.alpha_pointer, copy.bias.data, copy.out.data, offsets},
            [&](cudaStream_t handle) { launch(kernel_problem, cuda.cuda_device().properties(), handle); });
+}
+
+}  // namespace
+
+Epilogue epilogue_of(const qutlass_matmul_problem& problem) {
+  Epilogue end{};
+  end.out = problem.out.data;
+  end.bias = problem.bias.data;
+  end.alpha_pointer = problem.alpha_pointer;
+  end.a_global_scale = global_scale_of(problem.a);
+  end.b_global_scale = global_scale_of(problem.b);
+  end.alpha = static_cast<double>(problem.alpha);
+  end.out_dtype = problem.out.dtype;
+  end.bias_dtype = problem.bias.dtype;
+  end.cols = static_cast<int32_t>(problem.out.shape[1]);
+  return end;
+}
+
+void require_extents(const qutlass_matmul_problem& problem) {
+  constexpr int64_t kLimit = int64_t{1} << 30;
+  const int64_t m = operand_rows(problem.a), n = operand_rows(problem.b), k = operand_cols(problem.a);
+  if (m <= kLimit && n <= kLimit && k <= kLimit) return;
+  fail(QUTLASS_E_UNSUPPORTED, "a and b: expected M, N and K up to %lld, got %lld, %lld and %lld",
+       static_cast<long long>(kLimit), static_cast<long long>(m), static_cast<long long>(n),
+       static_cast<long long>(k));
+}
+
+void enqueue_matmul(qutlass_stream& stream, const qutlass_matmul_problem& problem, Launch launch) {
+  enqueue_view(stream, problem, nullptr, launch);
+}
+
+void matmul_experts(Stream stream, const qutlass_matmul_problem& problem, Tensor offsets) {
+  require_extents(problem);
+  const ExpertRows rows{static_cast<const int32_t*>(offsets.data), static_cast<int>(offsets.shape[0] - 1),
+                        static_cast<int>(operand_rows(problem.a))};
+  if (takes_experts(problem, rows)) return enqueue_experts(stream, problem, rows);
+  const auto launch = is_integer_pair(problem) ? launch_i32_mma_experts : launch_f32_mma_experts;
+  enqueue_view(stream, problem, offsets.data,
+               [&](const Problem& whole, const cudaDeviceProp&, cudaStream_t handle) {
+                 launch(ExpertsProblem{whole, rows}, handle);
+               });
 }
 
 }  // namespace qutlass::cuda

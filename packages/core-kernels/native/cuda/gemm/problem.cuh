@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/gemm/epilogue.cuh"
+#include "cuda/gemm/expert_rows.h"
 #include "cuda/gemm/operand.cuh"
 
 namespace qutlass::cuda {
@@ -16,6 +17,11 @@ struct Problem {
   bool quantizes_a;
   Kind a_codes;
   qutlass_format a_format;
+};
+
+// n: rows of B of an expert, of which b has those of all.
+struct ExpertsProblem : Problem {
+  ExpertRows experts;
 };
 
 Problem problem_of(const qutlass_matmul_problem& problem);

@@ -11,8 +11,10 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cuda/atoms/mma.cuh"
+#include "cuda/gemm/expert_passes.cuh"
 #include "cuda/gemm/loader.cuh"
 #include "cuda/gemm/problem.cuh"
 #include "cuda/runtime/shared_memory.h"
@@ -129,19 +131,52 @@ struct Stage {
   GroupParts<Sums> parts;
 };
 
+// The tile of a block: where its rows of A and of B begin, where those that belong to the product end, and
+// the row of B that makes the first column of D.
+struct TilePlace {
+  int row_a, row_b, end_a, end_b, first_b;
+};
+
+template <typename Shape>
+__device__ inline TilePlace find_tile(const Problem& problem, uint8_t*) {
+  // Neighbouring blocks share the rows of B, the larger operand as a rule.
+  const int tiles_m = (problem.m + Shape::kM - 1) / Shape::kM;
+  return {static_cast<int>(blockIdx.x) % tiles_m * Shape::kM,
+          static_cast<int>(blockIdx.x) / tiles_m * Shape::kN, problem.m, problem.n, 0};
+}
+
+// A tile of some pass of an expert; one without rows if there are fewer. All threads; what is shared is free
+// afterwards.
+template <typename Shape>
+__device__ inline TilePlace find_tile(const ExpertsProblem& problem, uint8_t* shared) {
+  auto* const found = reinterpret_cast<ExpertPass*>(shared);
+  const ExpertPasses<Shape::kThreads> passes(problem.experts, Shape::kM, found + 1);
+  passes.clear_others(problem.epilogue, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
+  const int tiles_n = (problem.n + Shape::kN - 1) / Shape::kN;
+  const int number = static_cast<int>(blockIdx.x) / tiles_n;
+  if (number >= passes.count()) return {};
+  passes.for_each(number, number + 1, [&](int, const ExpertPass& pass) { *found = pass; });
+  __syncthreads();
+  const ExpertPass pass = *found;
+  __syncthreads();
+  const int first_b = pass.expert * problem.n;
+  return {pass.row, first_b + static_cast<int>(blockIdx.x) % tiles_n * Shape::kN, pass.row + pass.rows,
+          first_b + problem.n, first_b};
+}
+
 // steps_per_segment: a power of two; a segment lies in one group of A and of B.
-template <typename Sums>
+template <typename Sums, typename P>
 __global__ void __launch_bounds__(Sums::Shape::kThreads)
-    tile_kernel(const __grid_constant__ Problem problem, const int steps_per_segment) {
+    tile_kernel(const __grid_constant__ P problem, const int steps_per_segment) {
   using Shape = typename Sums::Shape;
   constexpr int kColumns = Sums::TileA::kColumns, kStepColumns = Sums::TileA::kStepColumns;
   extern __shared__ __align__(16) uint8_t shared[];
   auto* stages = reinterpret_cast<Stage<Sums>*>(shared);
 
-  // Neighbouring blocks share the rows of B, the larger operand as a rule.
-  const int tiles_m = (problem.m + Shape::kM - 1) / Shape::kM;
-  const int row_a = static_cast<int>(blockIdx.x) % tiles_m * Shape::kM;
-  const int row_b = static_cast<int>(blockIdx.x) / tiles_m * Shape::kN;
+  const auto [row_a, row_b, end_a, end_b, first_b] = find_tile<Shape>(problem, shared);
+  if constexpr (std::is_same_v<P, ExpertsProblem>) {
+    if (row_a == end_a) return;
+  }
 
   typename Stage<Sums>::LoaderA a;
   typename Stage<Sums>::LoaderB b;
@@ -195,7 +230,7 @@ __global__ void __launch_bounds__(Sums::Shape::kThreads)
 #pragma unroll
       for (int r = 0; r < 4; ++r) {
         const int m = row_a + place.row(i) + r / 2 * 8, n = row_b + place.col(j) + r % 2;
-        if (m < problem.m && n < problem.n) problem.epilogue.store(m, n, factor, sums.value(i, j, r));
+        if (m < end_a && n < end_b) problem.epilogue.store(m, n - first_b, n, factor, sums.value(i, j, r));
       }
     }
   }
@@ -213,12 +248,17 @@ int64_t tile_count(const Problem& problem) {
   return ceil_div(problem.m, Shape::kM) * ceil_div(problem.n, Shape::kN);
 }
 
-template <typename Sums>
-void launch_tiles(const Problem& problem, int steps, cudaStream_t stream) {
+template <typename Shape>
+int64_t tile_count(const ExpertsProblem& problem) {
+  return problem.experts.most_passes(Shape::kM) * ceil_div(problem.n, Shape::kN);
+}
+
+template <typename Sums, typename P>
+void launch_tiles(const P& problem, int steps, cudaStream_t stream) {
   constexpr int kBytes = 2 * sizeof(Stage<Sums>);
-  allow_shared_memory<tile_kernel<Sums>>(kBytes);
+  allow_shared_memory<tile_kernel<Sums, P>>(kBytes);
   const auto blocks = static_cast<unsigned>(tile_count<typename Sums::Shape>(problem));
-  tile_kernel<Sums><<<blocks, Sums::Shape::kThreads, kBytes, stream>>>(problem, steps);
+  tile_kernel<Sums, P><<<blocks, Sums::Shape::kThreads, kBytes, stream>>>(problem, steps);
 }
 
 }  // namespace qutlass::cuda

@@ -26,11 +26,19 @@ class Activations {
 #pragma unroll
     for (int n = 0; n < Shape::kTokens; ++n) {
       // Columns of the operand beyond the rows of A repeat the last; what comes out of them is not stored.
-      const int row = min(n * 8 + lane / 4, p.m - 1);
-      rows_[n] = (Shape::kOnePass ? shared + row * row_bytes(p.tiles)
-                                  : p.a + static_cast<int64_t>(row) * p.k * T::kBytesOfA) +
-                 lane % 4 * tile_run(T::kCode) * T::kBytesOfA;
+      rows_[n] = row_of(p, shared, min(n * 8 + lane / 4, p.m - 1), lane);
     }
+  }
+
+  // The same for other rows of A, `count` from `first` on.
+  __device__ Activations of_rows(int first, int count) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    Activations other = *this;
+#pragma unroll
+    for (int n = 0; n < Shape::kTokens; ++n) {
+      other.rows_[n] = row_of(p_, shared_, first + min(n * 8 + lane / 4, count - 1), lane);
+    }
+    return other;
   }
 
   // All threads: the copies of a group. Columns of the last tile that A does not have are zeros.
@@ -75,6 +83,12 @@ class Activations {
   }
 
  private:
+  __device__ static const uint8_t* row_of(const SkinnyExtents& p, const uint8_t* shared, int row, int lane) {
+    return (Shape::kOnePass ? shared + row * row_bytes(p.tiles)
+                            : p.a + static_cast<int64_t>(row) * p.k * T::kBytesOfA) +
+           lane % 4 * tile_run(T::kCode) * T::kBytesOfA;
+  }
+
   const SkinnyExtents& p_;
   uint8_t* shared_;
   const uint8_t* rows_[Shape::kTokens];  // from the first column of the lane on

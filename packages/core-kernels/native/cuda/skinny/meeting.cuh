@@ -25,24 +25,29 @@ class Meeting {
 
   __host__ __device__ static constexpr int bytes(const SkinnySplit& split, int m) {
     const int slots = Shape::kWarps + split.round_sets - 1;
-    return kWeights * 8 + split.round_sets * 8 + (split.block_sets * Shape::kRows + even(m)) * 4 +
+    return kWeights * 8 + split.round_sets * 8 + (held_sets(split) * Shape::kRows + even(m)) * 4 +
            slots * m * kStride * static_cast<int>(sizeof(Sum));
   }
 
-  // All threads, before the kernel waits for the one before it: row factors are copied in the group of copies
-  // that comes next.
-  __device__ Meeting(const Group& p, const SkinnySplit& split, int first_set, int end_set, uint8_t* shared)
+  // All threads, before the kernel waits for the one before it: row factors of all sets are copied in the
+  // group of copies that comes next, unless there may be too many.
+  __device__ Meeting(const Group& p, const Items<Shape, Group>& items, const SkinnySplit& split,
+                     uint8_t* shared)
       : p_(p),
-        first_row_(first_set * Shape::kRows),
+        items_(items),
+        first_row_(items.first_set * Shape::kRows),
         factors_(reinterpret_cast<double*>(shared)),
         warps_(reinterpret_cast<Warps*>(factors_ + kWeights)),
         row_factors_(reinterpret_cast<float*>(warps_ + split.round_sets)),
-        a_factors_(row_factors_ + split.block_sets * Shape::kRows),
+        a_factors_(row_factors_ + held_sets(split) * Shape::kRows),
         slots_(reinterpret_cast<Sum*>(a_factors_ + even(p.m))) {
-    const int rows = end_set * Shape::kRows - first_row_;
-    for (int i = static_cast<int>(threadIdx.x); i < rows; i += Shape::kThreads) {
-      const int row = first_row_ + i, weight = p.weight_of(row / kTileRows);
-      copy_async<4>(row_factors_ + i, p.weights[weight].row_factors + (row - p.first_of(weight) * kTileRows));
+    if constexpr (!kByRound) {
+      const int rows = items.end_set * Shape::kRows - first_row_;
+      for (int i = static_cast<int>(threadIdx.x); i < rows; i += Shape::kThreads) {
+        const int row = first_row_ + i, weight = p.weight_of(row / kTileRows);
+        copy_async<4>(row_factors_ + i,
+                      p.weights[weight].row_factors + (row - p.first_of(weight) * kTileRows));
+      }
     }
   }
 
@@ -63,8 +68,14 @@ class Meeting {
     }
   }
 
-  // Before the sums of a round meet: which warps have some of a set.
-  __device__ void open(int sets) const {
+  // Before the sums of a round meet: which warps have some of a set, and row factors of the round.
+  __device__ void open(int round, int sets) const {
+    if constexpr (kByRound) {
+      for (int i = static_cast<int>(threadIdx.x); i < sets * Shape::kRows; i += Shape::kThreads) {
+        const auto [weight, row_block] = items_.source(round + i / Shape::kRows);
+        row_factors_[i] = p_.weights[weight].row_factors[row_block * kTileRows + i % Shape::kRows];
+      }
+    }
     const int set = static_cast<int>(threadIdx.x), tiles = p_.tiles;
     if (set >= sets) return;
     warps_[set] = {Stretch<Shape>::owner(sets * tiles, set * tiles),
@@ -105,17 +116,22 @@ class Meeting {
         sum += *from;
         if (p_.parts == 2) sum += from[kStride];
       }
-      const int weight = p_.weight_of((round + set) * Shape::kBlocks);
-      const int row_of_all = (round + set) * Shape::kRows + row;
-      const int n = row_of_all - p_.first_of(weight) * kTileRows;
-      if (n < p_.weights[weight].n) {
-        const double factor = factors_[weight] * row_factors_[row_of_all - first_row_] * a_factors_[token];
-        p_.weights[weight].epilogue.store(token, n, factor, static_cast<double>(sum));
+      const SumTarget to = items_.target(round + set, row, token);
+      if (to.stored) {
+        const double row_factor = row_factors_[kByRound ? set * Shape::kRows + row
+                                                        : (round + set) * Shape::kRows + row - first_row_];
+        const double factor = factors_[to.weight] * row_factor * a_factors_[token];
+        p_.weights[to.weight].epilogue.store(to.m, to.n, to.b_row, factor, static_cast<double>(sum));
       }
     }
   }
 
  private:
+  static constexpr bool kByRound = Items<Shape, Group>::kOfExperts;
+  __host__ __device__ static constexpr int held_sets(const SkinnySplit& split) {
+    return kByRound ? split.round_sets : split.block_sets;
+  }
+
   static constexpr int kWeights = static_cast<int>(std::extent_v<decltype(Group::weights)>);
 
   __host__ __device__ static constexpr int even(int m) { return (m + 1) / 2 * 2; }
@@ -125,6 +141,7 @@ class Meeting {
   };
 
   const Group& p_;
+  const Items<Shape, Group>& items_;
   int first_row_;
   double* factors_;
   Warps* warps_;

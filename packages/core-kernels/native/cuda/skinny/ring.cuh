@@ -6,6 +6,7 @@
 
 #include "cuda/atoms/async_copy.cuh"
 #include "cuda/skinny/expand.cuh"
+#include "cuda/skinny/items.cuh"
 #include "cuda/skinny/way.cuh"
 
 namespace qutlass::cuda {
@@ -103,8 +104,9 @@ __device__ inline float tile_scale(const uint8_t* scales, int i) {
 template <typename T, typename Shape, typename Group>
 class Feed {
  public:
-  __device__ Feed(const Group& p, const SkinnySplit& split, const Way<Shape>& way)
-      : p_(p), split_(split), way_(way) {
+  __device__ Feed(const Group& p, const Items<Shape, Group>& items, const SkinnySplit& split,
+                  const Way<Shape>& way)
+      : p_(p), split_(split), way_(way), items_(items) {
     turn();
   }
 
@@ -126,11 +128,11 @@ class Feed {
     }
     const auto piece = way_.next(p_);
     tiles_ = piece.tiles;
-    const int row_block = (way_.round + piece.set) * Shape::kBlocks, weight = p_.weight_of(row_block);
-    const int64_t at = static_cast<int64_t>(row_block - p_.first_of(weight)) * p_.tiles + piece.tile;
-    codes_ = p_.weights[weight].codes + at * kTileBytes + threadIdx.x % 32 * 16;
-    scales_ =
-        p_.weights[weight].scales + at * T::kTileScaleBytes + RingStage<T, Shape>::scale_offset(p_.tiles);
+    const SetSource from = items_.source(way_.round + piece.set);
+    const int64_t at = static_cast<int64_t>(from.row_block) * p_.tiles + piece.tile;
+    codes_ = p_.weights[from.weight].codes + at * kTileBytes + threadIdx.x % 32 * 16;
+    scales_ = p_.weights[from.weight].scales + at * T::kTileScaleBytes +
+              RingStage<T, Shape>::scale_offset(p_.tiles);
   }
 
   const Group& p_;
@@ -139,6 +141,7 @@ class Feed {
   int tiles_ = 0;
   const uint8_t* codes_ = nullptr;
   const uint8_t* scales_ = nullptr;
+  const Items<Shape, Group>& items_;
 };
 
 }  // namespace qutlass::cuda

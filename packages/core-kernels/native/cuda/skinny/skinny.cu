@@ -13,11 +13,19 @@ namespace qutlass::cuda {
 
 namespace {
 
-void require_tiles(const qutlass_quantized& b) {
-  if (!b.tiles) fail(QUTLASS_E_UNSUPPORTED, "b: this kernel reads a weight in tiles; prepare it");
-  if (reinterpret_cast<uintptr_t>(b.tiles) % 16 != 0)
-    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel takes tiles at a multiple of 16 bytes, got %p", b.tiles);
-  tile_format(b);
+bool is_aligned(const void* at) { return reinterpret_cast<uintptr_t>(at) % 16 == 0; }
+
+bool has_tiles(const qutlass_operand& b) {
+  return b.is_quantized && b.quantized.tiles && is_aligned(b.quantized.tiles);
+}
+
+void require_tiles(const qutlass_operand& b) {
+  if (!b.is_quantized || !b.quantized.tiles)
+    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel reads a weight in tiles; prepare it");
+  if (!has_tiles(b)) {
+    fail(QUTLASS_E_UNSUPPORTED, "b: this kernel takes tiles at a multiple of 16 bytes, got %p",
+         b.quantized.tiles);
+  }
 }
 
 void require_rows(const qutlass_matmul_problem& problem, int most) {
@@ -31,8 +39,7 @@ bool has_wide_kernel(const TileFormat& format) { return format.code != TileCode:
 }  // namespace
 
 void require_skinny(const qutlass_matmul_problem& problem) {
-  if (!problem.b.is_quantized) fail(QUTLASS_E_UNSUPPORTED, "b: this kernel multiplies a quantized weight");
-  require_tiles(problem.b.quantized);
+  require_tiles(problem.b);
   require_rows(problem, has_wide_kernel(tile_format(problem.b.quantized)) ? kSkinnyMaxM : kRepeatedMaxM);
 }
 
@@ -47,12 +54,12 @@ void require_integer_skinny(const qutlass_matmul_problem& problem) {
     fail(QUTLASS_E_UNSUPPORTED, "a: this kernel multiplies int8 without zero points or scales within a row");
   if (b.format.element == QUTLASS_INT8 && b.format.zero_point)
     fail(QUTLASS_E_UNSUPPORTED, "b: this kernel takes no int8 with zero points");
-  if (a.cols > kMaxK || a.cols % 16 != 0 || reinterpret_cast<uintptr_t>(a.codes) % 16 != 0) {
+  if (a.cols > kMaxK || a.cols % 16 != 0 || !is_aligned(a.codes)) {
     fail(QUTLASS_E_UNSUPPORTED,
          "a: this kernel takes rows at multiples of 16 bytes, up to %lld of them, got K = %lld at %p",
          static_cast<long long>(kMaxK), static_cast<long long>(a.cols), a.codes);
   }
-  require_tiles(b);
+  require_tiles(problem.b);
 }
 
 namespace {
@@ -116,7 +123,7 @@ SkinnyWeight weight_of(const RowsOfA& a, const qutlass_matmul_problem& problem, 
 // What a launch touches.
 class Operands {
  public:
-  void add(const RowsOfA& a, const qutlass_matmul_problem& problem) {
+  void add(const RowsOfA& a, const qutlass_matmul_problem& problem, const void* offsets = nullptr) {
     const qutlass_quantized& b = problem.b.quantized;
     const void* const touched[kEach] = {a.data,
                                         a.factors,
@@ -125,14 +132,15 @@ class Operands {
                                         b.global_scale,
                                         problem.alpha_pointer,
                                         problem.bias.data,
-                                        problem.out.data};
+                                        problem.out.data,
+                                        offsets};
     std::copy_n(touched, kEach, pointers_ + count_);
     count_ += kEach;
   }
   std::span<const void* const> all() const { return {pointers_, count_}; }
 
  private:
-  static constexpr size_t kEach = 8;
+  static constexpr size_t kEach = 9;
   const void* pointers_[kEach * kMaxWeights];
   size_t count_ = 0;
 };
@@ -234,6 +242,33 @@ void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matm
     while (!with_same_a.empty())
       with_same_a = enqueue_repeated(cuda, RowsOfA(a), with_same_a, launch_skinny_integers);
   }
+}
+
+bool takes_experts(const qutlass_matmul_problem& problem, const ExpertRows& rows) {
+  // With more rows for each, decoding a weight for every pass of 16 costs more than reading it.
+  constexpr int64_t kMostEach = 64;
+  return rows.rows <= kMostEach * rows.experts && problem.out.shape[1] % kExpertRows == 0 &&
+         has_tiles(problem.b) && needs_only_bf16_rows(problem);
+}
+
+void enqueue_experts(qutlass_stream& stream, const qutlass_matmul_problem& problem, const ExpertRows& rows) {
+  CudaStream& cuda = cuda_stream(stream);
+  const TileFormat format = tile_format(problem.b.quantized);
+  const TileLayout layout = tile_layout(problem.b.quantized, format);
+  const Bf16Rows made(cuda, problem);
+  const RowsOfA a(made);
+  SkinnyExperts p{extents_of(a, layout), {weight_of(a, problem, layout)}, rows};
+  p.weights[0].n = static_cast<int>(problem.out.shape[1]);
+  p.row_blocks = p.weights[0].n / kTileRows;
+  Operands operands;
+  operands.add(a, problem, rows.offsets);
+  cuda.run("matmul of experts", operands.all(), [&](cudaStream_t handle) {
+    const auto launch = format.code == TileCode::kNf4    ? launch_experts_nf4
+                        : format.code == TileCode::kInt4 ? launch_experts_int4
+                        : is_wide(format.code)           ? launch_experts_bytes
+                                                         : launch_experts_e2m1;
+    launch(p, format, {handle, cuda.cuda_device().properties()});
+  });
 }
 
 }  // namespace qutlass::cuda

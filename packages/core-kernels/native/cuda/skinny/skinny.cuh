@@ -126,19 +126,20 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
     skinny_kernel(const __grid_constant__ Group p, const __grid_constant__ SkinnySplit split) {
   extern __shared__ __align__(16) uint8_t shared[];
   using Stage = RingStage<T, Shape>;
+  using Work = Items<Shape, Group>;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int stages = Shape::kOnePass ? Shape::kStages : split.stages;
-  uint8_t* const table = shared + Way<Shape>::kBytes;
+  uint8_t* const table = shared + Way<Shape>::kBytes + Work::bytes(split);
   Stage* const ring = reinterpret_cast<Stage*>(table + T::kTableBytes) + warp * stages;
   uint8_t* const of_a = table + T::kTableBytes + Shape::kWarps * stages * sizeof(Stage);
-  const int block = static_cast<int>(blockIdx.x);
-  const int first_set = static_cast<int>(static_cast<int64_t>(split.sets) * block / split.blocks);
-  const int end_set = static_cast<int>(static_cast<int64_t>(split.sets) * (block + 1) / split.blocks);
 
-  Way<Shape> way(p, split, first_set, end_set, shared);
-  Feed<T, Shape, Group> feed(p, split, way);
-  const Meeting<T, Shape, Group> meeting(p, split, first_set, end_set,
-                                         of_a + Activations<T, Shape>::bytes(p.m, p.tiles));
+  const Work items(p, split, shared + Way<Shape>::kBytes);
+  if constexpr (Work::kOfExperts) {
+    if (items.first_set == items.end_set) return;
+  }
+  Way<Shape> way(p, split, items.first_set, items.end_set, shared);
+  Feed<T, Shape, Group> feed(p, items, split, way);
+  const Meeting<T, Shape, Group> meeting(p, items, split, of_a + Activations<T, Shape>::bytes(p.m, p.tiles));
   for (int i = 0; i < stages; ++i) {
     feed.fetch_into(ring[i]);
     end_copy_group();
@@ -149,7 +150,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   }
   const Activations<T, Shape> activations(p, of_a);
   launch_dependents();
-  wait_for_dependency();
+  if constexpr (!Work::kOfExperts) wait_for_dependency();
   if constexpr (Shape::kOnePass) activations.request();
   meeting.set_factors(T::kSumFactor);
   if constexpr (Shape::kOnePass) {
@@ -164,19 +165,20 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   Stage* stage = ring;
   for (;;) {
     const int sets = way.sets(split);
-    meeting.open(sets);
+    meeting.open(way.round, sets);
     while (way.left() > 0) {
       const auto piece = way.next(p);
+      const auto& of_set = items.turned(activations, way.round + piece.set);
       Sums<T, Shape> sums;
       for (int tile = piece.tile; tile < piece.tile + piece.tiles; ++tile) {
         if constexpr (!Shape::kOnePass) {
           wait_for_copies_but<Shape::kStages - 1>(stages - 1);
           __syncwarp();
         }
-        if (activations.whole(tile)) {
-          add_tile<true>(*stage, activations, table, tile, sums);
+        if (of_set.whole(tile)) {
+          add_tile<true>(*stage, of_set, table, tile, sums);
         } else {
-          add_tile<false>(*stage, activations, table, tile, sums);
+          add_tile<false>(*stage, of_set, table, tile, sums);
         }
         if constexpr (!Shape::kOnePass) {
           __syncwarp();
@@ -204,12 +206,12 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
 template <typename T, typename Shape, typename Group>
 int shared_bytes(const Group& p, const SkinnySplit& split) {
   const int ring = Shape::kWarps * split.stages * static_cast<int>(sizeof(RingStage<T, Shape>));
-  return Way<Shape>::kBytes + T::kTableBytes + ring + Activations<T, Shape>::bytes(p.m, p.tiles) +
-         Meeting<T, Shape, Group>::bytes(split, p.m);
+  return Way<Shape>::kBytes + Items<Shape, Group>::bytes(split) + T::kTableBytes + ring +
+         Activations<T, Shape>::bytes(p.m, p.tiles) + Meeting<T, Shape, Group>::bytes(split, p.m);
 }
 
-// A block for a multiprocessor, or more with at most kMaxBlockSets sets; the longest rounds and the most
-// stages that there is shared memory for.
+// A block for a multiprocessor, or more with at most kMaxBlockSets sets, or, of experts, rounds of no more;
+// the longest rounds and the most stages that there is shared memory for.
 inline constexpr int kMaxBlockSets = 64;
 template <typename T, typename Shape, typename Group>
 SkinnySplit split_for(const Group& p, const SkinnyLaunch& launch) {
@@ -217,11 +219,12 @@ SkinnySplit split_for(const Group& p, const SkinnyLaunch& launch) {
   const int limit = static_cast<int>(launch.device.sharedMemPerBlockOptin);
   SkinnySplit split{};
   split.sets = divide_up(p.row_blocks, Shape::kBlocks);
-  split.blocks =
-      std::max(std::min(launch.device.multiProcessorCount, split.sets), divide_up(split.sets, kMaxBlockSets));
-  split.block_sets = divide_up(split.sets, split.blocks);
+  const int all = Items<Shape, Group>::most_sets(p);
+  const int least = Items<Shape, Group>::kOfExperts ? 1 : divide_up(all, kMaxBlockSets);
+  split.blocks = std::max(std::min(launch.device.multiProcessorCount, all), least);
+  split.block_sets = divide_up(all, split.blocks);
   split.stages = Shape::kStages;
-  for (int rounds = 1; rounds <= split.block_sets; ++rounds) {
+  for (int rounds = divide_up(split.block_sets, kMaxBlockSets); rounds <= split.block_sets; ++rounds) {
     split.round_sets = divide_up(split.block_sets, rounds);
     if (Meeting<T, Shape, Group>::bytes(split, p.m) <= limit / 2) break;
   }

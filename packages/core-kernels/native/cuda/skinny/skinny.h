@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cuda/gemm/epilogue.cuh"
+#include "cuda/gemm/expert_rows.h"
 #include "cuda/skinny/tiles.h"
 
 namespace qutlass::cuda {
@@ -54,8 +55,19 @@ struct SkinnyGroup : SkinnyExtents {
 inline constexpr int kMaxWeights = 4;
 using SkinnyWeights = SkinnyGroup<kMaxWeights>;
 
+// The weights of experts one under the other, for rows of A that are sorted by expert. m and rows: of a pass
+// at most; row_blocks and n: of one expert.
+struct SkinnyExperts : SkinnyExtents {
+  static constexpr int count = 1;
+  SkinnyWeight weights[count];
+  ExpertRows of_experts;
+};
+// An expert's rows of B that the kernels take: they begin and end with what a warp has at once.
+inline constexpr int kExpertRows = 2 * kTileRows;
+
 // How a launch divides the work: blocks own equal parts of the sets of row blocks, at most block_sets. The
-// sums of round_sets of them meet at once. A warp's ring has so many stages.
+// sums of round_sets of them meet at once. A warp's ring has so many stages. Of experts, a pass has so many
+// sets, and blocks own equal parts of all passes.
 struct SkinnySplit {
   int sets, blocks, block_sets, round_sets, stages;
 };
@@ -76,12 +88,20 @@ void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_probl
 void require_integer_skinny(const qutlass_matmul_problem& problem);
 void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems);
 
+// Whether the kernels take a product of experts, and are the ones for it.
+bool takes_experts(const qutlass_matmul_problem& problem, const ExpertRows& rows);
+void enqueue_experts(qutlass_stream& stream, const qutlass_matmul_problem& problem, const ExpertRows& rows);
+
 // Each for the codes of its file, up to kNarrowMaxM rows of bf16, or more.
 void launch_skinny_int4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_e2m1(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_bytes(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_nf4(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_skinny_integers(const SkinnyWeights& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_experts_int4(const SkinnyExperts& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_experts_e2m1(const SkinnyExperts& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_experts_nf4(const SkinnyExperts& p, const TileFormat& format, const SkinnyLaunch& launch);
+void launch_experts_bytes(const SkinnyExperts& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_int4(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_e2m1(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);
 void launch_wide_bytes(const SkinnyProblem& p, const TileFormat& format, const SkinnyLaunch& launch);

@@ -1,0 +1,10 @@
+// Products of experts with nf4 weights.
+#include "cuda/skinny/experts.cuh"
+
+namespace qutlass::cuda {
+
+void launch_experts_nf4(const SkinnyExperts& p, const TileFormat& format, const SkinnyLaunch& launch) {
+  with_nf4_tiles(format, [&]<typename T>() { launch_experts<T>(p, launch); });
+}
+
+}  // namespace qutlass::cuda
