@@ -36,6 +36,7 @@ const OWN = [
   'quantizedRelease',
   'rmsNormQuantizeNew',
   'rotationCreate',
+  'roundingCreate',
   'siluMulQuantizeNew',
 ];
 

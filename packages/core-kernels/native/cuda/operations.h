@@ -32,7 +32,7 @@ void unpack4(Stream, Tensor packed, bool sign_extend, Tensor out);
 void scales_to_blocked(Stream, Tensor scales, Tensor out);
 void scales_from_blocked(Stream, Tensor blocked, Tensor out);
 void global_scale(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
-void quantize(Stream, Tensor x, const qutlass_rotation&, bool find_global_scale,
+void quantize(Stream, Tensor x, const qutlass_rotation&, const qutlass_rounding&, bool find_global_scale,
               const qutlass_quantized& out);
 void rms_norm_quantize(Stream, Tensor x, Tensor residual, Tensor weight, float eps, const qutlass_rotation&,
                        bool find_global_scale, const qutlass_quantized& out);

@@ -25,7 +25,7 @@ struct Operations {
   void (*scales_to_blocked)(Stream, Tensor scales, Tensor out);
   void (*scales_from_blocked)(Stream, Tensor blocked, Tensor out);
   void (*global_scale)(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
-  void (*quantize)(Stream, Tensor x, const qutlass_rotation&, bool find_global_scale,
+  void (*quantize)(Stream, Tensor x, const qutlass_rotation&, const qutlass_rounding&, bool find_global_scale,
                    const qutlass_quantized& out);
   // residual.data may be null.
   void (*rms_norm_quantize)(Stream, Tensor x, Tensor residual, Tensor weight, float eps,
