@@ -202,6 +202,14 @@ export interface NativeBinding {
     findGlobalScale: number,
     out: QuantizedHandle,
   ): void;
+  quantizeTransposed(
+    stream: StreamHandle,
+    x: Operand,
+    rotation: Optional<RotationHandle>,
+    rounding: Optional<RoundingHandle>,
+    findGlobalScale: number,
+    out: QuantizedHandle,
+  ): void;
   rmsNormQuantize(
     stream: StreamHandle,
     x: TensorHandle,
@@ -223,6 +231,12 @@ export interface NativeBinding {
   quantizeNew(
     stream: StreamHandle,
     x: TensorHandle,
+    rounding: Optional<RoundingHandle>,
+    ...into: NewQuantized
+  ): QuantizedHandle;
+  quantizeTransposedNew(
+    stream: StreamHandle,
+    x: Operand,
     rounding: Optional<RoundingHandle>,
     ...into: NewQuantized
   ): QuantizedHandle;

@@ -32,6 +32,7 @@ const OWN = [
   'initialize',
   'quantizedCreate',
   'quantizeNew',
+  'quantizeTransposedNew',
   'quantizedPart',
   'quantizedRelease',
   'rmsNormQuantizeNew',

@@ -54,6 +54,7 @@ export {
   dequantize,
   globalScale,
   quantize,
+  quantizeTransposed,
   type RmsNormQuantizeOptions,
   rmsNormQuantize,
   siluMulQuantize,

@@ -117,6 +117,19 @@ export function requireQuantizable(x: Tensor, format: Format, rotation: Rotation
   return { device: x.device, rows: x.size / cols, cols };
 }
 
+/** The matrix [K, rows] that the transpose of x [.., K], or of a quantized x, is quantized as. */
+export function requireTransposable(
+  x: Tensor | QuantizedTensor,
+  format: Format,
+  rotation: Rotation | undefined,
+): Source {
+  if (x instanceof Tensor) requireFloats(x);
+  const rows = x.shape.at(-1) ?? 0;
+  const cols = (x instanceof Tensor ? x.size : x.rows * x.cols) / rows;
+  requireLength('the rows', cols, x.shape, format, rotation);
+  return { device: x.device, rows, cols };
+}
+
 export function requireFloats(x: Tensor): void {
   if (!isFloatDType(x.dtype)) throw invalidArgument('QUTLASS_E_DTYPE', 'x', 'f32, bf16 or f16', x.dtype);
 }

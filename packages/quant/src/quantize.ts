@@ -11,6 +11,7 @@ import {
   newQuantized,
   type QuantizeOptions,
   requireQuantizable,
+  requireTransposable,
 } from './new-quantized.js';
 import type { QuantizedTensor } from './quantized-tensor.js';
 import type { Rotation } from './rotation.js';
@@ -32,6 +33,27 @@ export function quantize<F extends Format, L extends ScaleLayout = 'row'>(
   const rounding = nativeRounding(options.rounding, x.device);
   return newQuantized(source, format, options, (native, stream, into) =>
     native.quantizeNew(stream, x.handle, rounding, ...into),
+  );
+}
+
+/**
+ * {@link quantize} of the transpose of x, which is never written: x [.., K] as a matrix [rows, K] becomes one of [K, rows], with
+ * groups and rotation along the rows of x. A quantized x counts as its values in bf16; where it is rotated, in the rotated
+ * basis: then so are the rows of the result. One launch on a GPU where x is bf16 or quantized, the groups of the format have 16
+ * to 128 columns and the rotation has up to 128 and is the identity, a Hadamard matrix or a matrix of 16, 32, 64 or 128 rows
+ * (one more to find a global scale); else a transposed copy comes first.
+ * @throws QutlassError `QUTLASS_E_SHAPE` if the rows are not a multiple of the group or of the rotation; `QUTLASS_E_DTYPE`,
+ *   `QUTLASS_E_FORMAT`
+ */
+export function quantizeTransposed<F extends Format, L extends ScaleLayout = 'row'>(
+  x: Tensor<FloatDType> | QuantizedTensor,
+  format: F,
+  options: QuantizeOptions<L> = {},
+): QuantizedTensor<F, L> {
+  const source = requireTransposable(x, format, options.rotation);
+  const rounding = nativeRounding(options.rounding, x.device);
+  return newQuantized(source, format, options, (native, stream, into) =>
+    native.quantizeTransposedNew(stream, x.handle, rounding, ...into),
   );
 }
 

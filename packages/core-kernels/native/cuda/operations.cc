@@ -18,6 +18,7 @@ const Operations kOperations = {
     .scales_from_blocked = scales_from_blocked,
     .global_scale = global_scale,
     .quantize = quantize,
+    .quantize_transposed = quantize_transposed,
     .rms_norm_quantize = rms_norm_quantize,
     .silu_mul_quantize = silu_mul_quantize,
     .dequantize = dequantize,

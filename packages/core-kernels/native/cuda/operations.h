@@ -34,6 +34,8 @@ void scales_from_blocked(Stream, Tensor blocked, Tensor out);
 void global_scale(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
 void quantize(Stream, Tensor x, const qutlass_rotation&, const qutlass_rounding&, bool find_global_scale,
               const qutlass_quantized& out);
+void quantize_transposed(Stream, const qutlass_operand& x, const qutlass_rotation&, const qutlass_rounding&,
+                         bool find_global_scale, const qutlass_quantized& out);
 void rms_norm_quantize(Stream, Tensor x, Tensor residual, Tensor weight, float eps, const qutlass_rotation&,
                        bool find_global_scale, const qutlass_quantized& out);
 void silu_mul_quantize(Stream, Tensor gate, Tensor up, const qutlass_rotation&, bool find_global_scale,

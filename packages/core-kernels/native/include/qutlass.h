@@ -317,6 +317,13 @@ QUTLASS_API qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlas
                                             const qutlass_rotation* rotation,
                                             const qutlass_rounding* rounding, int32_t find_global_scale,
                                             const qutlass_quantized* out);
+/* The same of the transpose of x [cols, rows], which is not written: groups and the rotation run down the
+ * columns of x. A quantized x counts as its values in BF16, rotated as they are stored. */
+QUTLASS_API qutlass_status qutlass_quantize_transposed(qutlass_stream* stream, const qutlass_operand* x,
+                                                       const qutlass_rotation* rotation,
+                                                       const qutlass_rounding* rounding,
+                                                       int32_t find_global_scale,
+                                                       const qutlass_quantized* out);
 /* qutlass_quantize, to nearest, of the matrix that qutlass_rms_norm makes of x and residual [rows, cols] in
  * the dtype of x: equal bytes, in one launch where a kernel of the device can. */
 QUTLASS_API qutlass_status qutlass_rms_norm_quantize(qutlass_stream* stream, const qutlass_tensor* x,

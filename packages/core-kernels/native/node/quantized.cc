@@ -92,6 +92,29 @@ Napi::Value quantize_new(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value quantize_transposed_new(const Napi::CallbackInfo& info) {
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const qutlass_operand x = operand_of(info, 1);
+  const qutlass_rounding* rounding = Argument<const qutlass_rounding*>::get(info, 2);
+  const int64_t rows = x.is_quantized ? x.quantized.cols : x.dense.shape[1];
+  const int64_t cols = x.is_quantized ? x.quantized.rows : x.dense.shape[0];
+  return quantize_new(
+      info, 3, rows, cols,
+      [&](const qutlass_rotation* rotation, bool find_global_scale, const qutlass_quantized* out) {
+        return qutlass_quantize_transposed(stream, &x, rotation, rounding, find_global_scale, out);
+      });
+}
+
+Napi::Value quantize_transposed(const Napi::CallbackInfo& info) {
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const qutlass_operand x = operand_of(info, 1);
+  check(info.Env(), qutlass_quantize_transposed(stream, &x, Argument<const qutlass_rotation*>::get(info, 2),
+                                                Argument<const qutlass_rounding*>::get(info, 3),
+                                                Argument<int32_t>::get(info, 4),
+                                                Argument<const qutlass_quantized*>::get(info, 5)));
+  return info.Env().Undefined();
+}
+
 Napi::Value rms_norm_quantize_new(const Napi::CallbackInfo& info) {
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
   const qutlass_tensor x = require_matrix(info, 1);

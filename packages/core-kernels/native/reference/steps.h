@@ -46,4 +46,11 @@ Quantization require_quantization(const char* name, const qutlass_tensor* x, con
                                   const qutlass_quantized* out);
 void quantize(Context& context, const qutlass_tensor& x, const Quantization& quantization);
 
+// out: of the shape of q; rotation: is undone
+void dequantize(Context& context, const qutlass_quantized& q, const qutlass_rotation& rotation,
+                const qutlass_tensor& out);
+
+// out[r, c] = x[c, r], elements of 1, 2 or 4 bytes
+void transpose(Context& context, const qutlass_tensor& x, const qutlass_tensor& out);
+
 }  // namespace qutlass

@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
 
 template <RotateBy kBy, int kTiles, bool kStochastic, typename Input, typename Spans>
 void launch_block_groups(CudaStream& s, const BlockJob<Input, Spans>& job) {
-  const int bytes = rotation_bytes<kBy>(job.spans.length());
+  const int bytes = rotation_bytes<kBy, Input>(job.spans.length());
   constexpr auto* kKernel = block_groups_kernel<kBy, kTiles, kStochastic, Input, Spans>;
   allow_shared_memory<kKernel>(bytes);
   const int threads = job.spans.length() / (kTiles * kTile);

@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
 template <Recipe kRecipe, RotateBy kBy, int kTiles, bool kStochastic = false, typename Input, typename Spans>
 void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, const Spans& spans, int threads) {
   const qutlass_quantized& out = quantize.out;
-  const int bytes = rotation_bytes<kBy>(spans.length());
+  const int bytes = rotation_bytes<kBy, Input>(spans.length());
   const bool blocked = out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4;
   const bool constant_scale = out.format.rule == QUTLASS_RULE_MX_ABS_MAX;
   const int cluster = !quantize.find_global_scale ? 0 : constant_scale ? 1 : static_cast<int>(spans.count());
