@@ -352,9 +352,7 @@ describe('the native functions refuse', () => {
       text(() => native.quantizeSquares(streamOf(x), from.handle, null, to.handle, scales.handle));
     using right = qutlass.Tensor.zeros([32, 2], 'f8e8m0');
     using wrong = qutlass.Tensor.zeros([64, 1], 'f8e8m0');
-    expect(squares(x, q, wrong)).toBe(
-      'QUTLASS_E_SHAPE column_scales: expected shape [32, 2], got [64, 1]',
-    );
+    expect(squares(x, q, wrong)).toBe('QUTLASS_E_SHAPE column_scales: expected shape [32, 2], got [64, 1]');
     using bytes = qutlass.Tensor.zeros([32, 2], 'u8');
     expect(squares(x, q, bytes)).toBe('QUTLASS_E_DTYPE column_scales: expected f8e8m0, got u8');
     using four = matrix(formatByName('mxfp4'), 64, 32);
