@@ -89,7 +89,7 @@ int main(void) {
   const float one = 1.0f;
   qutlass_tensor global_scale = matrix(q.global_scale, QUTLASS_F32, 1, 1);
   check(qutlass_write(stream, &one, sizeof one, &global_scale));
-  check(qutlass_quantize(stream, &w, NULL, 0, &q));
+  check(qutlass_quantize(stream, &w, NULL, NULL, 0, &q));
   check(qutlass_dequantize(stream, &q, NULL, &values));
 
   qutlass_matmul_problem problem = {0};

@@ -159,7 +159,7 @@ class Qutlass:
             parts.append(one)
             q.global_scale = one.data_ptr()
         find_global_scale = int(form.rule == RULE_NV)
-        self.run(self.library.qutlass_quantize, byref(describe(x)), None, find_global_scale, byref(q))
+        self.run(self.library.qutlass_quantize, byref(describe(x)), None, None, find_global_scale, byref(q))
         return Matrix(q, parts)
 
     def dequantize(self, x: Matrix) -> torch.Tensor:

@@ -16,6 +16,7 @@ export type {
   NewQuantized,
   QuantizedHandle,
   RotationHandle,
+  RoundingHandle,
   StreamHandle,
   TensorHandle,
 } from './native.js';

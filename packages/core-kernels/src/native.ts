@@ -18,6 +18,7 @@ export type TensorHandle = Handle<'tensor'>;
 /** A quantized matrix: a block of its own, or pointers into tensors that whoever holds it keeps alive. */
 export type QuantizedHandle = Handle<'quantized'>;
 export type RotationHandle = Handle<'rotation'>;
+export type RoundingHandle = Handle<'rounding'>;
 
 export interface NativeDeviceInfo {
   /** Model of the processor or GPU. */
@@ -184,6 +185,8 @@ export interface NativeBinding {
   tileBytes(device: DeviceHandle, q: QuantizedHandle): number;
   tile(stream: StreamHandle, q: QuantizedHandle, out: TensorHandle): void;
   rotationCreate(kind: number, size: number, data: Optional<TensorHandle>): RotationHandle;
+  /** As `qutlass_rounding`; the caller keeps the counter alive. */
+  roundingCreate(kind: number, draw: number, seed: number, counter: Optional<TensorHandle>): RoundingHandle;
   globalScale(
     stream: StreamHandle,
     x: TensorHandle,
@@ -195,8 +198,24 @@ export interface NativeBinding {
     stream: StreamHandle,
     x: TensorHandle,
     rotation: Optional<RotationHandle>,
+    rounding: Optional<RoundingHandle>,
     findGlobalScale: number,
     out: QuantizedHandle,
+  ): void;
+  quantizeTransposed(
+    stream: StreamHandle,
+    x: Operand,
+    rotation: Optional<RotationHandle>,
+    rounding: Optional<RoundingHandle>,
+    findGlobalScale: number,
+    out: QuantizedHandle,
+  ): void;
+  quantizeSquares(
+    stream: StreamHandle,
+    x: TensorHandle,
+    rounding: Optional<RoundingHandle>,
+    out: QuantizedHandle,
+    columnScales: TensorHandle,
   ): void;
   rmsNormQuantize(
     stream: StreamHandle,
@@ -216,7 +235,18 @@ export interface NativeBinding {
     findGlobalScale: number,
     out: QuantizedHandle,
   ): void;
-  quantizeNew(stream: StreamHandle, x: TensorHandle, ...into: NewQuantized): QuantizedHandle;
+  quantizeNew(
+    stream: StreamHandle,
+    x: TensorHandle,
+    rounding: Optional<RoundingHandle>,
+    ...into: NewQuantized
+  ): QuantizedHandle;
+  quantizeTransposedNew(
+    stream: StreamHandle,
+    x: Operand,
+    rounding: Optional<RoundingHandle>,
+    ...into: NewQuantized
+  ): QuantizedHandle;
   rmsNormQuantizeNew(
     stream: StreamHandle,
     x: TensorHandle,

@@ -55,16 +55,3 @@ export function valueOfBits(dtype: 'bf16' | 'f16', bits: number): number {
   if (biased === 2 ** exponent - 1) return fraction ? Number.NaN : sign * Infinity;
   return sign * (biased ? (1 + fraction) * 2 ** (biased - bias) : fraction * 2 ** (1 - bias));
 }
-
-/** Philox 4x32-10 (Salmon et al., SC'11), as published, in BigInt. */
-export function philox(key: bigint, counter: readonly bigint[]): bigint[] {
-  const mask = 0xffffffffn;
-  let [a, b, c, d] = counter as [bigint, bigint, bigint, bigint];
-  let [low, high] = [key & mask, key >> 32n];
-  for (let round = 0; round < 10; ++round) {
-    const [first, second] = [0xd2511f53n * a, 0xcd9e8d57n * c];
-    [a, b, c, d] = [(second >> 32n) ^ b ^ low, second & mask, (first >> 32n) ^ d ^ high, first & mask];
-    [low, high] = [(low + 0x9e3779b9n) & mask, (high + 0xbb67ae85n) & mask];
-  }
-  return [a, b, c, d];
-}

@@ -32,10 +32,12 @@ const OWN = [
   'initialize',
   'quantizedCreate',
   'quantizeNew',
+  'quantizeTransposedNew',
   'quantizedPart',
   'quantizedRelease',
   'rmsNormQuantizeNew',
   'rotationCreate',
+  'roundingCreate',
   'siluMulQuantizeNew',
 ];
 

@@ -46,7 +46,7 @@ export {
   type ScaleDType,
   scaleShape,
 } from './format.js';
-export type { QuantizeOptions } from './new-quantized.js';
+export type { FusedQuantizeOptions, QuantizeOptions } from './new-quantized.js';
 export { pack4, unpack4 } from './pack.js';
 export { type CodeDType, codeDType } from './parts.js';
 export {
@@ -54,6 +54,7 @@ export {
   dequantize,
   globalScale,
   quantize,
+  quantizeTransposed,
   type RmsNormQuantizeOptions,
   rmsNormQuantize,
   siluMulQuantize,
@@ -69,6 +70,7 @@ export {
   rotation,
   rotationFromJSON,
 } from './rotation.js';
+export { type Rounding, type StochasticOptions, stochastic } from './rounding.js';
 export {
   type BlockedScales,
   blockedScales,
@@ -79,3 +81,4 @@ export {
   type Scales,
   toBlocked,
 } from './scales.js';
+export { type QuantizedSquares, quantizeSquares, type SquaresOptions } from './squares.js';

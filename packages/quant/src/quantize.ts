@@ -6,9 +6,16 @@ import {
   type Tensor,
 } from '@qutlass/core-kernels';
 import { type Format, hasGlobalScale, nativeFormat } from './format.js';
-import { newQuantized, type QuantizeOptions, requireQuantizable } from './new-quantized.js';
+import {
+  type FusedQuantizeOptions,
+  newQuantized,
+  type QuantizeOptions,
+  requireQuantizable,
+  requireTransposable,
+} from './new-quantized.js';
 import type { QuantizedTensor } from './quantized-tensor.js';
 import type { Rotation } from './rotation.js';
+import { nativeRounding } from './rounding.js';
 import type { ScaleLayout } from './scales.js';
 
 /**
@@ -22,12 +29,35 @@ export function quantize<F extends Format, L extends ScaleLayout = 'row'>(
   format: F,
   options: QuantizeOptions<L> = {},
 ): QuantizedTensor<F, L> {
-  return newQuantized(x, format, options, (native, stream, into) =>
-    native.quantizeNew(stream, x.handle, ...into),
+  const source = requireQuantizable(x, format, options.rotation);
+  const rounding = nativeRounding(options.rounding, x.device);
+  return newQuantized(source, format, options, (native, stream, into) =>
+    native.quantizeNew(stream, x.handle, rounding, ...into),
   );
 }
 
-export interface RmsNormQuantizeOptions<L extends ScaleLayout = 'row'> extends QuantizeOptions<L> {
+/**
+ * {@link quantize} of the transpose of x, which is never written: x [.., K] as a matrix [rows, K] becomes one of [K, rows], with
+ * groups and rotation along the rows of x. A quantized x counts as its values in bf16; where it is rotated, in the rotated
+ * basis: then so are the rows of the result. One launch on a GPU where x is bf16 or quantized, the groups of the format have 16
+ * to 128 columns and the rotation has up to 128 and is the identity, a Hadamard matrix or a matrix of 16, 32, 64 or 128 rows
+ * (one more to find a global scale); else a transposed copy comes first.
+ * @throws QutlassError `QUTLASS_E_SHAPE` if the rows are not a multiple of the group or of the rotation; `QUTLASS_E_DTYPE`,
+ *   `QUTLASS_E_FORMAT`
+ */
+export function quantizeTransposed<F extends Format, L extends ScaleLayout = 'row'>(
+  x: Tensor<FloatDType> | QuantizedTensor,
+  format: F,
+  options: QuantizeOptions<L> = {},
+): QuantizedTensor<F, L> {
+  const source = requireTransposable(x, format, options.rotation);
+  const rounding = nativeRounding(options.rounding, x.device);
+  return newQuantized(source, format, options, (native, stream, into) =>
+    native.quantizeTransposedNew(stream, x.handle, rounding, ...into),
+  );
+}
+
+export interface RmsNormQuantizeOptions<L extends ScaleLayout = 'row'> extends FusedQuantizeOptions<L> {
   /** Added to x before the normalization; the sum is written back into it. */
   residual?: Tensor<FloatDType> | undefined;
 }
@@ -47,8 +77,12 @@ export function rmsNormQuantize<F extends Format, L extends ScaleLayout = 'row'>
 ): QuantizedTensor<F, L> {
   const { residual } = options;
   requireSameDevice(x, weight, residual);
-  return newQuantized(x, format, options, (native, stream, into) =>
-    native.rmsNormQuantizeNew(stream, x.handle, residual?.handle ?? null, weight.handle, eps, ...into),
+  return newQuantized(
+    requireQuantizable(x, format, options.rotation),
+    format,
+    options,
+    (native, stream, into) =>
+      native.rmsNormQuantizeNew(stream, x.handle, residual?.handle ?? null, weight.handle, eps, ...into),
   );
 }
 
@@ -61,11 +95,14 @@ export function siluMulQuantize<F extends Format, L extends ScaleLayout = 'row'>
   gate: Tensor<FloatDType>,
   up: Tensor<FloatDType>,
   format: F,
-  options: QuantizeOptions<L> = {},
+  options: FusedQuantizeOptions<L> = {},
 ): QuantizedTensor<F, L> {
   requireSameDevice(gate, up);
-  return newQuantized(gate, format, options, (native, stream, into) =>
-    native.siluMulQuantizeNew(stream, gate.handle, up.handle, ...into),
+  return newQuantized(
+    requireQuantizable(gate, format, options.rotation),
+    format,
+    options,
+    (native, stream, into) => native.siluMulQuantizeNew(stream, gate.handle, up.handle, ...into),
   );
 }
 
@@ -94,7 +131,7 @@ export function globalScale(x: Tensor<FloatDType>, format: Format, rotation?: Ro
   if (!hasGlobalScale(format)) {
     throw invalidArgument('QUTLASS_E_FORMAT', 'format', 'one with a global scale', format.name);
   }
-  const [rows, cols] = requireQuantizable(x, format, rotation);
+  const { rows, cols } = requireQuantizable(x, format, rotation);
   using matrix = x.reshape([rows, cols]);
   return produce([1], 'f32', x.device, (native, stream, out) =>
     native.globalScale(stream, matrix.handle, rotation?.native(x.device) ?? null, nativeFormat(format), out),

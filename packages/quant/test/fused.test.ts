@@ -113,7 +113,7 @@ async function checkFused(operation: Operation, format: Format, extent: Case): P
         );
         native.rmsNorm(stream, x!.handle, residual(renamed), weight!.handle, EPS, made!.handle);
       }
-      native.quantize(stream, made!.handle, turn, find01, quantizedHandle(format, extent, renamed));
+      native.quantize(stream, made!.handle, turn, null, find01, quantizedHandle(format, extent, renamed));
     },
     {
       tolerances: {
@@ -246,12 +246,12 @@ describe('quantize finds the global scale', () => {
               Object.keys(found).map((part) => [part, all[stepwise(part)]!]),
             ) as Record<string, Tensor>;
             const turn = by.native(x.device);
-            native.quantize(streamOf(x), x.handle, turn, 1, quantizedHandle(format, extent, all));
+            native.quantize(streamOf(x), x.handle, turn, null, 1, quantizedHandle(format, extent, all));
             native.globalScale(
               streamOf(x),
               ...([x.handle, turn, nativeFormat(format), renamed.globalScale!.handle] as const),
             );
-            native.quantize(streamOf(x), x.handle, turn, 0, quantizedHandle(format, extent, renamed));
+            native.quantize(streamOf(x), x.handle, turn, null, 0, quantizedHandle(format, extent, renamed));
           },
           { againstCpu: !sumsInAnyOrder(by) },
         );

@@ -1,6 +1,7 @@
 import { headerEnum } from '@qutlass/test-support';
 import { expect, it } from 'vitest';
 import { ELEMENTS, RULES } from '../src/index.js';
+import { ROUNDINGS } from '../src/rounding.js';
 import { SCALE_LAYOUTS } from '../src/scales.js';
 
 // The numbers of formats are those of the C header.
@@ -28,4 +29,8 @@ it('scale layouts', () => {
   expect(Object.fromEntries(layouts)).toEqual(
     Object.fromEntries(expected.map(([name, id]) => [name.replace('_', ''), id])),
   );
+});
+
+it('roundings', () => {
+  expect({ ...ROUNDINGS }).toEqual(constants('qutlass_rounding_kind', /^QUTLASS_ROUNDING_/));
 });

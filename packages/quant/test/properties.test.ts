@@ -1,51 +1,18 @@
-import { Random, roundBf16 } from '@qutlass/test-support';
+import { Random } from '@qutlass/test-support';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  decode,
   dequantize,
-  ELEMENTS,
   FORMATS,
   type Format,
   paddedCols,
-  type QuantizedTensor,
   quantize,
   rowScales,
   Tensor,
   toBlocked,
-  unpack4,
 } from '../src/index.js';
+import { codesOf, sample, scalesOf } from './contents.js';
 import { quantizeReference } from './reference.js';
-
-/** Codes one by one. */
-async function codesOf(q: QuantizedTensor): Promise<number[]> {
-  if (ELEMENTS[q.format.element].bits === 8) return [...(await q.codes.toBytes())];
-  using wide = unpack4(q.codes as Tensor<'u8'>, 'u8');
-  return [...(await wide.toArray())];
-}
-
-async function scalesOf(q: QuantizedTensor): Promise<number[]> {
-  const { dtype } = q.scales;
-  if (dtype === 'f8e8m0') return [...(await q.scales.toBytes())].map((byte) => 2 ** (byte - 127));
-  if (dtype === 'f8e4m3') {
-    using bytes = q.scales.bitcast('u8') as Tensor<'u8'>;
-    using values = decode(bytes, 'e4m3');
-    return [...(await values.toFloat32Array())];
-  }
-  return [...(await q.scales.toFloat32Array())];
-}
-
-/** Rows of very different size, as real activations have, and some zeros. */
-function sample(random: Random, rows: number, cols: number): Float32Array<ArrayBuffer> {
-  const x = new Float32Array(rows * cols);
-  for (let row = 0; row < rows; ++row) {
-    const scale = Math.exp(random.uniform() * 8 - 4);
-    for (let i = row * cols; i < (row + 1) * cols; ++i) {
-      x[i] = random.uniform() < 0.05 ? 0 : roundBf16(random.normal() * scale);
-    }
-  }
-  return x;
-}
 
 const formats = FORMATS.map((format) => [format.name, format] as const);
 

@@ -55,15 +55,43 @@ export function roundToEven(x: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
+/** 16 random bits for an element to be rounded stochastically with, or none: to nearest. */
+export type RandomBits = number | undefined;
+
+/** (bits + 1/2) / 2^16: above 1 - f with probability f. */
+const fraction = (bits: number) => (bits + 0.5) / 65536;
+
+/** Index of one of the two values beside x, the upper one with the probability of its nearness. */
+function stochastic(element: Element, values: readonly number[], x: number, bits: number): number {
+  const above = values.findIndex((value) => value > x);
+  if (above < 0) return values.length - 1;
+  const [low, high] = [values[above - 1]!, values[above]!];
+  // Subnormal numbers keep as many bits as the smallest normal one has.
+  const normal = values[{ e2m1: 2, e4m3: 8, e5m2: 4 }[element as 'e2m1' | 'e4m3' | 'e5m2']]!;
+  const exact = x < normal ? f32(x + normal) - normal : x;
+  return (exact - low) / (high - low) + fraction(bits) >= 1 ? above : above - 1;
+}
+
+function stochasticNf4(values: readonly number[], x: number, bits: number): number {
+  const beyond = (value: number, i: number) =>
+    x > f32(value + f32(f32(fraction(bits)) * f32(values[i + 1]! - value)));
+  return values.slice(0, -1).filter(beyond).length;
+}
+
 const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
 
-function encodeElement(element: Element, x: number): number {
+function encodeElement(element: Element, x: number, random?: RandomBits): number {
   const table = MAGNITUDES[element];
   if (table) {
     const sign = x < 0 || Object.is(x, -0) ? (element === 'e2m1' ? 8 : 128) : 0;
-    return sign + nearest(table, Math.min(Math.abs(x), table.at(-1)!));
+    const magnitude = Math.min(Math.abs(x), table.at(-1)!);
+    return (
+      sign +
+      (random === undefined ? nearest(table, magnitude) : stochastic(element, table, magnitude, random))
+    );
   }
-  return nearest(NF4.map(f32), x);
+  const values = NF4.map(f32);
+  return random === undefined ? nearest(values, x) : stochasticNf4(values, x, random);
 }
 
 function decodeElement(element: Element, code: number): number {
@@ -77,21 +105,23 @@ const exponentOf = (x: number) => (x === 0 ? -127 : Math.max(Math.floor(Math.log
 const e8m0 = (byte: number) => 2 ** (byte - 127);
 const e4m3 = (x: number) => decodeElement('e4m3', encodeElement('e4m3', x));
 
-/** Quantizes one group; `at` reads its elements. */
-function quantizeGroup(format: Format, x: readonly number[], g: number) {
+/** Quantizes one group. */
+function quantizeGroup(format: Format, x: readonly number[], g: number, random?: readonly number[]) {
   const { element } = format;
   const amax = Math.max(...x.map(Math.abs));
   const max = ELEMENTS[element].max;
-  const encode = (scaled: number) => encodeElement(element, scaled);
-  const floats = (scale: number, multiplier: (v: number) => number, divisor: number) => {
-    const codes = x.map((v) => encode(multiplier(v)));
-    return {
-      codes,
-      scale,
-      zeroPoint: 0,
-      values: codes.map((code) => (decodeElement(element, code) * scale) / divisor),
+  const floatsWith =
+    (bits?: readonly number[]): Floats =>
+    (scale, multiplier, divisor) => {
+      const codes = x.map((v, i) => encodeElement(element, multiplier(v), bits?.[i]));
+      return {
+        codes,
+        scale,
+        zeroPoint: 0,
+        values: codes.map((code) => (decodeElement(element, code) * scale) / divisor),
+      };
     };
-  };
+  const floats = floatsWith(random);
   switch (format.rule) {
     case 'floor':
     case 'rceil': {
@@ -112,16 +142,17 @@ function quantizeGroup(format: Format, x: readonly number[], g: number) {
       return floats(scale, (v) => f32(v / scale), 1);
     }
     case 'nv':
-      return nvGroup(floats, x, g, amax, 6);
+      return nvGroup(floats, g, amax, 6);
     case 'four_six': {
-      const candidates = [nvGroup(floats, x, g, amax, 6), nvGroup(floats, x, g, amax, 4)] as const;
-      const error = (values: readonly number[]) => values.reduce((sum, v, i) => sum + (v - x[i]!) ** 2, 0);
-      return error(candidates[1].values) < error(candidates[0].values) ? candidates[1] : candidates[0];
+      // By the errors of the nearest codes, however elements are rounded then.
+      const error = (top: number) =>
+        nvGroup(floatsWith(), g, amax, top).values.reduce((sum, v, i) => sum + (v - x[i]!) ** 2, 0);
+      return nvGroup(floats, g, amax, error(4) < error(6) ? 4 : 6);
     }
     default:
       return element === 'nf4' || MAGNITUDES[element]
         ? amaxFloat(format, floats, amax, max)
-        : integerGroup(format, x, amax);
+        : integerGroup(format, x, amax, random);
   }
 }
 
@@ -131,7 +162,7 @@ type Floats = (
   divisor: number,
 ) => ReturnType<typeof integerGroup>;
 
-function nvGroup(floats: Floats, _x: readonly number[], g: number, amax: number, top: number) {
+function nvGroup(floats: Floats, g: number, amax: number, top: number) {
   const scale = e4m3(f32(g * f32(amax / top)));
   const ratio = scale > 0 ? f32(g / scale) : 0;
   return floats(scale, (v) => f32(v * ratio), g);
@@ -155,13 +186,14 @@ function amaxFloat(format: Format, floats: Floats, amax: number, max: number) {
   return floats(scale, (v) => f32(v * reciprocal), 1);
 }
 
-function integerGroup(format: Format, x: readonly number[], amax: number) {
+function integerGroup(format: Format, x: readonly number[], amax: number, random?: readonly number[]) {
   const eight = format.element === 'int8';
+  const round = (v: number, i: number) => roundToEven(random ? f32(v + (fraction(random[i]!) - 0.5)) : v);
   if (!format.zeroPoint) {
     const scale = amax === 0 ? 1 : roundScale(format, f32(amax / (eight ? 127 : 7)));
     const reciprocal = f32(1 / scale);
     const [low, high] = eight ? [-127, 127] : [-8, 7];
-    const q = x.map((v) => clamp(roundToEven(f32(v * reciprocal)), low!, high!));
+    const q = x.map((v, i) => clamp(round(f32(v * reciprocal), i), low!, high!));
     const mask = eight ? 0xff : 15;
     return {
       codes: q.map((code) => code & mask),
@@ -178,7 +210,7 @@ function integerGroup(format: Format, x: readonly number[], amax: number) {
   const [qMin, qMax] = eight ? [-128, 127] : [0, 15];
   const scaledLow = roundToEven(f32(low * reciprocal));
   const zeroPoint = range === 0 ? 0 : clamp(qMin! - scaledLow, qMin!, qMax!);
-  const q = x.map((v) => clamp(roundToEven(f32(v * reciprocal)) + zeroPoint, qMin!, qMax!));
+  const q = x.map((v, i) => clamp(round(f32(v * reciprocal), i) + zeroPoint, qMin!, qMax!));
   return {
     codes: q.map((code) => code & (eight ? 0xff : 15)),
     scale,
@@ -187,12 +219,13 @@ function integerGroup(format: Format, x: readonly number[], amax: number) {
   };
 }
 
-/** Quantizes a finite matrix [rows, cols] of float32 values. */
+/** Quantizes a finite matrix [rows, cols] of float32 values; stochastically with the random bits of its elements. */
 export function quantizeReference(
   x: ArrayLike<number>,
   rows: number,
   cols: number,
   format: Format,
+  random?: ArrayLike<number>,
 ): ReferenceQuantized {
   const [scaleRows, scaleCols] = scaleShape(format, rows, cols);
   const height = format.groupRows === 'all' ? rows : format.groupRows;
@@ -217,6 +250,7 @@ export function quantizeReference(
         format,
         indices.map((i) => x[i]!),
         g,
+        random && indices.map((i) => random[i]!),
       );
       out.scales.push(group.scale);
       out.zeroPoints.push(group.zeroPoint);

@@ -25,4 +25,5 @@ export {
   type Tolerance,
   valuesOf,
 } from './operation.js';
+export { philox, roundingBits } from './philox.js';
 export { Random } from './random.js';

@@ -138,6 +138,31 @@ typedef struct qutlass_rotation {
   const void* data; /* HADAMARD: int8 signs [R] or absent; MATRIX: bf16 [R, R] */
 } qutlass_rotation;
 
+typedef enum qutlass_rounding_kind {
+  QUTLASS_ROUNDING_NEAREST = 0,   /* ties to the even code */
+  QUTLASS_ROUNDING_STOCHASTIC = 1 /* to one of the two neighbouring codes, more likely to the nearer */
+} qutlass_rounding_kind;
+
+/* How elements become codes, once they are multiplied with the reciprocal of their scale. STOCHASTIC: an
+ * element a fraction f of the way between two codes becomes the upper one with probability f, up to 2^-17;
+ * codes stay what they are, and elements beyond the last code become that. The random numbers depend on the
+ * seed, on the draw and on the row and column in the result, and on nothing else: Philox 4x32-10, key seed,
+ * counter (column / 8, row, 0x726F756E, draw), 16 bits to each of 8 columns. */
+typedef struct qutlass_rounding {
+  int32_t kind; /* qutlass_rounding_kind */
+  uint32_t draw;
+  uint64_t seed;
+  const int32_t* counter; /* one I32 on the device that is added to draw modulo 2^32, or absent: a graph that
+                             counts it on draws anew at each replay */
+} qutlass_rounding;
+
+/* One operand: a dense matrix (F32, BF16, F16), or a quantized one. */
+typedef struct qutlass_operand {
+  int32_t is_quantized;
+  qutlass_tensor dense;
+  qutlass_quantized quantized;
+} qutlass_operand;
+
 /* ---- library
  * ------------------------------------------------------------------------------------------------ */
 
@@ -284,14 +309,31 @@ QUTLASS_API qutlass_status qutlass_scales_from_blocked(qutlass_stream* stream, c
 QUTLASS_API qutlass_status qutlass_global_scale(qutlass_stream* stream, const qutlass_tensor* x,
                                                 const qutlass_rotation* rotation,
                                                 const qutlass_format* format, const qutlass_tensor* out);
-/* x [rows, cols] in F32, BF16 or F16 -> codes, scales, zero points, clip mask. rotation may be NULL.
- * Formats with a global scale read out->global_scale; with find_global_scale = 1 it is first written there,
- * as by qutlass_global_scale. Scales are written in out->scale_layout, padding zeroed. */
+/* x [rows, cols] in F32, BF16 or F16 -> codes, scales, zero points, clip mask. rotation and rounding may be
+ * NULL: none, and to nearest. Formats with a global scale read out->global_scale; with find_global_scale = 1
+ * it is first written there, as by qutlass_global_scale. Scales are written in out->scale_layout, padding
+ * zeroed. */
 QUTLASS_API qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlass_tensor* x,
-                                            const qutlass_rotation* rotation, int32_t find_global_scale,
+                                            const qutlass_rotation* rotation,
+                                            const qutlass_rounding* rounding, int32_t find_global_scale,
                                             const qutlass_quantized* out);
-/* The same of the matrix that qutlass_rms_norm makes of x and residual [rows, cols] in the dtype of x: equal
- * bytes, in one launch where a kernel of the device can. */
+/* The same of the transpose of x [cols, rows], which is not written: groups and the rotation run down the
+ * columns of x. A quantized x counts as its values in BF16, rotated as they are stored. */
+QUTLASS_API qutlass_status qutlass_quantize_transposed(qutlass_stream* stream, const qutlass_operand* x,
+                                                       const qutlass_rotation* rotation,
+                                                       const qutlass_rounding* rounding,
+                                                       int32_t find_global_scale,
+                                                       const qutlass_quantized* out);
+/* x [rows, cols] to MXFP8 with one scale for each square of 32 x 32, so that the same codes serve x and its
+ * transpose. The scales are written twice: for groups of rows, in out, and for groups of columns, as those of
+ * a matrix [cols, rows], in column_scales (F8_E8M0, in out->scale_layout). rows and cols are multiples of 32;
+ * rounding may be NULL. */
+QUTLASS_API qutlass_status qutlass_quantize_squares(qutlass_stream* stream, const qutlass_tensor* x,
+                                                    const qutlass_rounding* rounding,
+                                                    const qutlass_quantized* out,
+                                                    const qutlass_tensor* column_scales);
+/* qutlass_quantize, to nearest, of the matrix that qutlass_rms_norm makes of x and residual [rows, cols] in
+ * the dtype of x: equal bytes, in one launch where a kernel of the device can. */
 QUTLASS_API qutlass_status qutlass_rms_norm_quantize(qutlass_stream* stream, const qutlass_tensor* x,
                                                      const qutlass_tensor* residual,
                                                      const qutlass_tensor* weight, float eps,
@@ -325,13 +367,6 @@ QUTLASS_API qutlass_status qutlass_quantize_int8_with_scale(qutlass_stream* stre
 
 /* ---- matrix multiplication
  * -----------------------------------------------------------------------------------*/
-
-/* One operand: a dense matrix (F32, BF16, F16), or a quantized one. */
-typedef struct qutlass_operand {
-  int32_t is_quantized;
-  qutlass_tensor dense;
-  qutlass_quantized quantized;
-} qutlass_operand;
 
 /* What kernels may do to a dense A that they multiply with a quantized B. */
 typedef enum qutlass_accuracy {

@@ -307,15 +307,12 @@ Napi::Value rotation_create(const Napi::CallbackInfo& info) {
   return wrap(info.Env(), new RotationHandle(rotation));
 }
 
-qutlass_operand operand(const Napi::CallbackInfo& info, size_t index) {
-  qutlass_operand out{};
-  if (const auto* quantized = unwrap<QuantizedHandle>(info[index])) {
-    out.is_quantized = 1;
-    out.quantized = quantized->quantized;
-  } else if (const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index)) {
-    out.dense = matrix_of(*tensor);
-  }
-  return out;
+// roundingCreate(kind, draw, seed, counter); the caller keeps the counter alive
+Napi::Value rounding_create(const Napi::CallbackInfo& info) {
+  const qutlass_rounding rounding{Argument<int32_t>::get(info, 0), Argument<uint32_t>::get(info, 1),
+                                  Argument<uint64_t>::get(info, 2),
+                                  static_cast<const int32_t*>(data_of(info, 3))};
+  return wrap(info.Env(), new RoundingHandle(rounding));
 }
 
 // The arguments of a problem from `first` on: a, b, aRotation, aFormat, alpha, alphaTensor, bias, out,
@@ -324,8 +321,8 @@ constexpr size_t kProblemArguments = 9;
 
 qutlass_matmul_problem problem_of(const Napi::CallbackInfo& info, size_t first) {
   qutlass_matmul_problem problem{};
-  problem.a = operand(info, first);
-  problem.b = operand(info, first + 1);
+  problem.a = operand_of(info, first);
+  problem.b = operand_of(info, first + 1);
   if (const auto* rotation = Argument<const qutlass_rotation*>::get(info, first + 2))
     problem.a_rotation = *rotation;
   if (!is_absent(info[first + 3])) {
@@ -458,15 +455,19 @@ constexpr struct {
     {"scalesFromBlocked", operation<qutlass_scales_from_blocked>},
     {"quantizedCreate", quantized_create},
     {"quantizeNew", quantize_new},
+    {"quantizeTransposedNew", quantize_transposed_new},
     {"rmsNormQuantizeNew", rms_norm_quantize_new},
     {"siluMulQuantizeNew", silu_mul_quantize_new},
     {"quantizedPart", quantized_part},
     {"quantizedRelease", quantized_release},
     {"rotationCreate", rotation_create},
+    {"roundingCreate", rounding_create},
     {"tileBytes", tile_bytes},
     {"tile", operation<qutlass_tile>},
     {"globalScale", operation<qutlass_global_scale>},
     {"quantize", operation<qutlass_quantize>},
+    {"quantizeTransposed", quantize_transposed},
+    {"quantizeSquares", operation<qutlass_quantize_squares>},
     {"rmsNormQuantize", operation<qutlass_rms_norm_quantize>},
     {"siluMulQuantize", operation<qutlass_silu_mul_quantize>},
     {"dequantize", operation<qutlass_dequantize>},

@@ -77,6 +77,13 @@ struct Argument<const qutlass_rotation*> {
 };
 
 template <>
+struct Argument<const qutlass_rounding*> {
+  static const qutlass_rounding* get(const Napi::CallbackInfo& info, size_t i) {
+    return is_absent(info[i]) ? nullptr : &require_handle<RoundingHandle>(info, i, "a rounding").rounding;
+  }
+};
+
+template <>
 struct Argument<const qutlass_format*> {
   // An Int32Array with the fields of qutlass_format in order.
   static const qutlass_format* get(const Napi::CallbackInfo& info, size_t i) {
@@ -125,6 +132,18 @@ inline qutlass_tensor matrix_of(const qutlass_tensor& tensor) {
   int64_t rows = 1;
   for (int32_t i = 0; i + 1 < tensor.rank; ++i) rows *= tensor.shape[i];
   return {tensor.data, tensor.dtype, 2, {rows, tensor.shape[tensor.rank - 1]}};
+}
+
+// A tensor or a quantized matrix; neither where the argument is absent.
+inline qutlass_operand operand_of(const Napi::CallbackInfo& info, size_t index) {
+  qutlass_operand operand{};
+  if (const auto* quantized = unwrap<QuantizedHandle>(info[index])) {
+    operand.is_quantized = 1;
+    operand.quantized = quantized->quantized;
+  } else if (const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index)) {
+    operand.dense = matrix_of(*tensor);
+  }
+  return operand;
 }
 
 template <auto Function>

@@ -10,7 +10,16 @@
 
 namespace qutlass::node {
 
-enum class Kind : uint32_t { kDevice = 0x71756401, kStream, kEvent, kGraph, kTensor, kQuantized, kRotation };
+enum class Kind : uint32_t {
+  kDevice = 0x71756401,
+  kStream,
+  kEvent,
+  kGraph,
+  kTensor,
+  kQuantized,
+  kRotation,
+  kRounding
+};
 
 // A device lives as long as the last handle that needs it.
 using DevicePointer = std::shared_ptr<qutlass_device>;
@@ -99,6 +108,12 @@ struct RotationHandle : Handle {
   static constexpr Kind kKind = Kind::kRotation;
   explicit RotationHandle(const qutlass_rotation& r) : Handle(kKind), rotation(r) {}
   qutlass_rotation rotation;
+};
+
+struct RoundingHandle : Handle {
+  static constexpr Kind kKind = Kind::kRounding;
+  explicit RoundingHandle(const qutlass_rounding& r) : Handle(kKind), rounding(r) {}
+  qutlass_rounding rounding;
 };
 
 // Drops what a handle owns before the garbage collector gets to it.

@@ -28,7 +28,7 @@ struct Block {
 // Quantizes into a block of its own. Arguments from `first` on are rotation, format, scaleLayout, globalScale
 // and the bytes of the parts; quantize(rotation, find_global_scale, out) enqueues the work.
 template <typename Quantize>
-Napi::Value quantize_new(const Napi::CallbackInfo& info, size_t first, const qutlass_tensor& x,
+Napi::Value quantize_new(const Napi::CallbackInfo& info, size_t first, int64_t rows, int64_t cols,
                          const Quantize& quantize) {
   const Napi::Env env = info.Env();
   const DevicePointer& device = require_handle<StreamHandle>(info, 0, "a stream").device;
@@ -43,8 +43,8 @@ Napi::Value quantize_new(const Napi::CallbackInfo& info, size_t first, const qut
   };
   qutlass_quantized& q = handle->quantized;
   q.format = *Argument<const qutlass_format*>::get(info, first + 1);
-  q.rows = x.shape[0];
-  q.cols = x.shape[1];
+  q.rows = rows;
+  q.cols = cols;
   q.scale_layout = Argument<int32_t>::get(info, first + 2);
   q.codes = part(0);
   q.scales = part(1);
@@ -84,7 +84,35 @@ Napi::Value quantized_create(const Napi::CallbackInfo& info) {
 Napi::Value quantize_new(const Napi::CallbackInfo& info) {
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
   const qutlass_tensor x = require_matrix(info, 1);
-  return quantize_new(info, 2, x, [&](const auto&... to) { return qutlass_quantize(stream, &x, to...); });
+  const qutlass_rounding* rounding = Argument<const qutlass_rounding*>::get(info, 2);
+  return quantize_new(
+      info, 3, x.shape[0], x.shape[1],
+      [&](const qutlass_rotation* rotation, bool find_global_scale, const qutlass_quantized* out) {
+        return qutlass_quantize(stream, &x, rotation, rounding, find_global_scale, out);
+      });
+}
+
+Napi::Value quantize_transposed_new(const Napi::CallbackInfo& info) {
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const qutlass_operand x = operand_of(info, 1);
+  const qutlass_rounding* rounding = Argument<const qutlass_rounding*>::get(info, 2);
+  const int64_t rows = x.is_quantized ? x.quantized.cols : x.dense.shape[1];
+  const int64_t cols = x.is_quantized ? x.quantized.rows : x.dense.shape[0];
+  return quantize_new(
+      info, 3, rows, cols,
+      [&](const qutlass_rotation* rotation, bool find_global_scale, const qutlass_quantized* out) {
+        return qutlass_quantize_transposed(stream, &x, rotation, rounding, find_global_scale, out);
+      });
+}
+
+Napi::Value quantize_transposed(const Napi::CallbackInfo& info) {
+  qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
+  const qutlass_operand x = operand_of(info, 1);
+  check(info.Env(), qutlass_quantize_transposed(stream, &x, Argument<const qutlass_rotation*>::get(info, 2),
+                                                Argument<const qutlass_rounding*>::get(info, 3),
+                                                Argument<int32_t>::get(info, 4),
+                                                Argument<const qutlass_quantized*>::get(info, 5)));
+  return info.Env().Undefined();
 }
 
 Napi::Value rms_norm_quantize_new(const Napi::CallbackInfo& info) {
@@ -94,7 +122,7 @@ Napi::Value rms_norm_quantize_new(const Napi::CallbackInfo& info) {
   if (!is_absent(info[2])) residual = require_matrix(info, 2);
   const qutlass_tensor* weight = Argument<const qutlass_tensor*>::get(info, 3);
   const auto eps = Argument<float>::get(info, 4);
-  return quantize_new(info, 5, x, [&](const auto&... to) {
+  return quantize_new(info, 5, x.shape[0], x.shape[1], [&](const auto&... to) {
     return qutlass_rms_norm_quantize(stream, &x, &residual, weight, eps, to...);
   });
 }
@@ -102,8 +130,9 @@ Napi::Value rms_norm_quantize_new(const Napi::CallbackInfo& info) {
 Napi::Value silu_mul_quantize_new(const Napi::CallbackInfo& info) {
   qutlass_stream* stream = Argument<qutlass_stream*>::get(info, 0);
   const qutlass_tensor gate = require_matrix(info, 1), up = require_matrix(info, 2);
-  return quantize_new(
-      info, 3, gate, [&](const auto&... to) { return qutlass_silu_mul_quantize(stream, &gate, &up, to...); });
+  return quantize_new(info, 3, gate.shape[0], gate.shape[1], [&](const auto&... to) {
+    return qutlass_silu_mul_quantize(stream, &gate, &up, to...);
+  });
 }
 
 Napi::Value quantized_part(const Napi::CallbackInfo& info) {

@@ -11,6 +11,7 @@
 #include "numerics/elements.h"
 #include "numerics/host_device.h"
 #include "numerics/quantized.h"
+#include "numerics/stochastic.h"
 #include "qutlass.h"
 
 namespace qutlass {
@@ -201,23 +202,26 @@ QUTLASS_HD inline GroupScale scale_from_range(const qutlass_format& format, cons
 }
 
 // Calls visit(encode) with the function that makes the code of an element times the multiplier of its scale,
-// which is not NaN. The choice of the function is out of the loops over elements.
+// which is not NaN: to nearest, or, with 16 random bits as the second argument, stochastically. The choice of
+// the function is out of the loops over elements.
 template <typename Visit>
 QUTLASS_HD inline void with_encoder(const qutlass_format& format, const GroupScale& scale,
                                     const Visit& visit) {
   // rint + zero point, clamped to [low, high]
   const auto integer = [&](int32_t low, int32_t high) {
     const int32_t zero = scale.zero_point;
-    visit([=](float v) { return static_cast<uint8_t>(encode_integer(v, low - zero, high - zero) + zero); });
+    visit([=](float v, auto... random) {
+      return static_cast<uint8_t>(encode_integer(dithered(v, random...), low - zero, high - zero) + zero);
+    });
   };
   switch (format.element) {
-    case QUTLASS_E2M1: return visit([](float v) { return E2M1::encode(v); });
-    case QUTLASS_E4M3: return visit([](float v) { return E4M3::encode(v); });
-    case QUTLASS_E5M2: return visit([](float v) { return E5M2::encode(v); });
+    case QUTLASS_E2M1: return visit([](float v, auto... random) { return encode_float<E2M1>(v, random...); });
+    case QUTLASS_E4M3: return visit([](float v, auto... random) { return encode_float<E4M3>(v, random...); });
+    case QUTLASS_E5M2: return visit([](float v, auto... random) { return encode_float<E5M2>(v, random...); });
     case QUTLASS_INT8: return integer(format.zero_point ? -128 : -127, 127);
     case QUTLASS_INT4: return integer(-8, 7);
     case QUTLASS_UINT4: return integer(0, 15);
-    default: return visit([](float v) { return encode_nf4(v); });
+    default: return visit([](float v, auto... random) { return encode_nf4(v, random...); });
   }
 }
 

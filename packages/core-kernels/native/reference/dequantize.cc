@@ -3,6 +3,7 @@
 #include "device.h"
 #include "numerics/quantized.h"
 #include "rotation.h"
+#include "steps.h"
 
 namespace qutlass {
 namespace {
@@ -22,6 +23,8 @@ void dequantize_row(const qutlass_quantized& q, int64_t row, double* values) {
     }
   }
 }
+
+}  // namespace
 
 void dequantize(Context& context, const qutlass_quantized& q, const qutlass_rotation& rotation,
                 const qutlass_tensor& out) {
@@ -43,7 +46,6 @@ void dequantize(Context& context, const qutlass_quantized& q, const qutlass_rota
   });
 }
 
-}  // namespace
 }  // namespace qutlass
 
 extern "C" qutlass_status qutlass_dequantize(qutlass_stream* stream, const qutlass_quantized* q,

@@ -28,7 +28,7 @@ extern "C" qutlass_status qutlass_rms_norm_quantize(qutlass_stream* stream, cons
   return guarded([&] {
     require_stream(stream);
     const RmsNorm norm = require_rms_norm(x, residual, weight, eps);
-    const Quantization q = require_quantization("x", x, rotation, find_global_scale, out);
+    const Quantization q = require_quantization("x", x, rotation, nullptr, find_global_scale, out);
     if (const auto* gpu = stream->device.operations)
       return gpu->rms_norm_quantize(*stream, *x, norm.residual, *weight, eps, q.rotation, q.find_global_scale,
                                     *out);
@@ -49,7 +49,7 @@ extern "C" qutlass_status qutlass_silu_mul_quantize(qutlass_stream* stream, cons
   return guarded([&] {
     require_stream(stream);
     require_silu_mul(gate, up);
-    const Quantization q = require_quantization("gate", gate, rotation, find_global_scale, out);
+    const Quantization q = require_quantization("gate", gate, rotation, nullptr, find_global_scale, out);
     if (const auto* gpu = stream->device.operations)
       return gpu->silu_mul_quantize(*stream, *gate, *up, q.rotation, q.find_global_scale, *out);
     stream->launch({gate->data, up->data, q.rotation.data, out->codes, out->scales, out->zero_points,

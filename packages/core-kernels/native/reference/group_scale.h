@@ -48,10 +48,12 @@ inline GroupScale four_six_scale(const float* x, int64_t count, float amax, floa
   return scale_from_range(format, range, global_scale);
 }
 
-// One byte per code.
+// One byte per code. random: 16 bits for each element, to round stochastically with; none: to nearest.
+template <typename... Random>
 [[gnu::always_inline]] inline void encode_group(const qutlass_format& format, const GroupScale& scale,
                                                 const float* __restrict x, int64_t count,
-                                                uint8_t* __restrict codes) {
+                                                uint8_t* __restrict codes,
+                                                const Random* __restrict... random) {
   if (scale.is_nan()) {
     std::memset(codes, 0, static_cast<size_t>(count));
     return;
@@ -60,7 +62,7 @@ inline GroupScale four_six_scale(const float* x, int64_t count, float amax, floa
     // By value: a byte that is written could change whatever is reached through a reference.
     const auto local = encode;
 #pragma GCC unroll 1
-    for (int64_t i = 0; i < count; ++i) codes[i] = local(x[i] * multiplier);
+    for (int64_t i = 0; i < count; ++i) codes[i] = local(x[i] * multiplier, uint32_t{random[i]}...);
   });
 }
 

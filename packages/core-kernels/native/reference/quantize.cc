@@ -8,6 +8,7 @@
 #include "group_scale.h"
 #include "numerics/quantized.h"
 #include "rotation.h"
+#include "rounding.h"
 #include "steps.h"
 
 namespace qutlass {
@@ -16,8 +17,10 @@ namespace {
 struct Job {
   qutlass_tensor x;
   qutlass_rotation rotation;
+  qutlass_rounding rounding;
   qutlass_quantized out;
 
+  bool stochastic() const { return rounding.kind == QUTLASS_ROUNDING_STOCHASTIC; }
   float global_scale() const { return out.global_scale ? *out.global_scale : 1.0f; }
 };
 
@@ -48,12 +51,12 @@ void find_shared_scales(Context& context, const Job& job, GroupScale* scales) {
   }
 }
 
-// The codes of one row, with the scales of `shared` [G], or with scales found here when it is null. Most
-// groups have one of few widths: loops over a number of elements that the compiler knows have no ends to take
-// care of.
-template <int kWidth>
+// The codes of one row, with the scales of `shared` [G], or with scales found here when it is null. random:
+// as for encode_group. Most groups have one of few widths: loops over a number of elements that the compiler
+// knows have no ends to take care of.
+template <int kWidth, typename... Random>
 [[gnu::always_inline]] inline void quantize_row(const Job& job, const GroupScale* shared, int64_t row,
-                                                const float* x, uint8_t* codes) {
+                                                const float* x, uint8_t* codes, const Random*... random) {
   const qutlass_quantized& out = job.out;
   const int64_t groups = scale_cols(out), width = kWidth ? kWidth : group_cols(out);
   const float global_scale = job.global_scale();
@@ -65,18 +68,20 @@ template <int kWidth>
       scale = group_scale(out.format, x, width, global_scale);
       store_group_scale(out, row, g, scale);
     }
-    encode_group(out.format, scale, x, width, codes);
+    encode_group(out.format, scale, x, width, codes, (random + g * width)...);
     if (out.clip_mask) clip_mask_group(scale, x, width, out.clip_mask + (row * out.cols + g * width) / 8);
   }
 }
 
-void quantize_row(const Job& job, const GroupScale* shared, int64_t row, const float* x, uint8_t* codes) {
+template <typename... Random>
+void quantize_row(const Job& job, const GroupScale* shared, int64_t row, const float* x, uint8_t* codes,
+                  const Random*... random) {
   vectorized([=, job = job] {
     switch (group_cols(job.out)) {
-      case 16: return quantize_row<16>(job, shared, row, x, codes);
-      case 32: return quantize_row<32>(job, shared, row, x, codes);
-      case 128: return quantize_row<128>(job, shared, row, x, codes);
-      default: return quantize_row<0>(job, shared, row, x, codes);
+      case 16: return quantize_row<16>(job, shared, row, x, codes, random...);
+      case 32: return quantize_row<32>(job, shared, row, x, codes, random...);
+      case 128: return quantize_row<128>(job, shared, row, x, codes, random...);
+      default: return quantize_row<0>(job, shared, row, x, codes, random...);
     }
   });
 }
@@ -87,11 +92,17 @@ void quantize_rows(Context& context, const Job& job, const GroupScale* shared, i
   const bool packed = element_storage_bits(out.format.element) == 4;
   const RotatedRows rows(context.memory, job.x, job.rotation);
   const Scratch unpacked(context.memory, packed ? static_cast<size_t>(out.cols) : 0);
+  const Scratch random(context.memory, job.stochastic() ? random_bytes(out.cols) : 0);
   auto* out_codes = static_cast<uint8_t*>(out.codes);
   for (int64_t row = begin; row < end; ++row) {
     uint8_t* codes = packed ? unpacked.as<uint8_t>() : out_codes + row * out.cols;
     const GroupScale* scales = shared ? shared + row / group_rows(out) * scale_cols(out) : nullptr;
-    quantize_row(job, scales, row, rows[row], codes);
+    if (const auto* bits = random.as<uint16_t>()) {
+      fill_random_bits(job.rounding, row, out.cols, random.as<uint16_t>());
+      quantize_row(job, scales, row, rows[row], codes, bits);
+    } else {
+      quantize_row(job, scales, row, rows[row], codes);
+    }
     if (packed) {
       vectorized([=, cols = out.cols] { pack_nibbles(codes, cols / 2, out_codes + row * (cols / 2)); });
     }
@@ -100,22 +111,29 @@ void quantize_rows(Context& context, const Job& job, const GroupScale* shared, i
 
 }  // namespace
 
-Quantization require_quantization(const char* name, const qutlass_tensor* x, const qutlass_rotation* rotation,
+Quantization require_quantization(const qutlass_rotation* rotation, const qutlass_rounding* rounding,
                                   int32_t find_global_scale, const qutlass_quantized* out) {
   if (!out) fail(QUTLASS_E_ARGUMENT, "out: expected a quantized matrix, got NULL");
   require_quantized("out", *out);
-  require_float_tensor(name, x, 2);
-  require_shape(name, *x, {out->rows, out->cols});
   require_rotation("rotation", rotation, out->cols);
   if (find_global_scale && !has_global_scale(out->format.rule)) {
     fail(QUTLASS_E_FORMAT, "find_global_scale: expected 0 for a format without a global scale, got %d",
          find_global_scale);
   }
-  return {copy_rotation(rotation), find_global_scale != 0, *out};
+  return {copy_rotation(rotation), require_rounding(rounding), find_global_scale != 0, *out};
+}
+
+Quantization require_quantization(const char* name, const qutlass_tensor* x, const qutlass_rotation* rotation,
+                                  const qutlass_rounding* rounding, int32_t find_global_scale,
+                                  const qutlass_quantized* out) {
+  const Quantization quantization = require_quantization(rotation, rounding, find_global_scale, out);
+  require_float_tensor(name, x, 2);
+  require_shape(name, *x, {out->rows, out->cols});
+  return quantization;
 }
 
 void quantize(Context& context, const qutlass_tensor& x, const Quantization& quantization) {
-  const Job job{x, quantization.rotation, quantization.out};
+  const Job job{x, quantization.rotation, counted(quantization.rounding), quantization.out};
   const qutlass_quantized& out = job.out;
   const int32_t rule = out.format.rule;
   if (quantization.find_global_scale) {
@@ -139,16 +157,16 @@ void quantize(Context& context, const qutlass_tensor& x, const Quantization& qua
 }  // namespace qutlass
 
 extern "C" qutlass_status qutlass_quantize(qutlass_stream* stream, const qutlass_tensor* x,
-                                           const qutlass_rotation* rotation, int32_t find_global_scale,
-                                           const qutlass_quantized* out) {
+                                           const qutlass_rotation* rotation, const qutlass_rounding* rounding,
+                                           int32_t find_global_scale, const qutlass_quantized* out) {
   using namespace qutlass;
   return guarded([&] {
     require_stream(stream);
-    const Quantization q = require_quantization("x", x, rotation, find_global_scale, out);
+    const Quantization q = require_quantization("x", x, rotation, rounding, find_global_scale, out);
     if (const auto* gpu = stream->device.operations)
-      return gpu->quantize(*stream, *x, q.rotation, q.find_global_scale, *out);
-    stream->launch({x->data, q.rotation.data, out->codes, out->scales, out->zero_points, out->global_scale,
-                    out->clip_mask},
+      return gpu->quantize(*stream, *x, q.rotation, q.rounding, q.find_global_scale, *out);
+    stream->launch({x->data, q.rotation.data, q.rounding.counter, out->codes, out->scales, out->zero_points,
+                    out->global_scale, out->clip_mask},
                    [x = *x, q](Context& context) { quantize(context, x, q); });
   });
 }

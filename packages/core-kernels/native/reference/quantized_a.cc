@@ -67,7 +67,7 @@ QuantizedA::QuantizedA(qutlass_stream& stream, const qutlass_matmul_problem& pro
       block_(device_.allocate(quantized_a_bytes(problem))) {
   try {
     const qutlass_quantized q = in(problem).a.quantized;
-    require_ok(qutlass_quantize(&stream, &dense_, &rotation_, q.global_scale != nullptr, &q));
+    require_ok(qutlass_quantize(&stream, &dense_, &rotation_, nullptr, q.global_scale != nullptr, &q));
   } catch (...) {
     device_.release_later(block_);
     throw;

@@ -32,13 +32,25 @@ float finite_amax(Context& context, const qutlass_tensor& x, const qutlass_rotat
 
 struct Quantization {
   qutlass_rotation rotation;
+  qutlass_rounding rounding;
   bool find_global_scale;
   qutlass_quantized out;
 };
 
+// Of any input.
+Quantization require_quantization(const qutlass_rotation* rotation, const qutlass_rounding* rounding,
+                                  int32_t find_global_scale, const qutlass_quantized* out);
 // Of x, the matrix to be quantized, which argument `name` has.
 Quantization require_quantization(const char* name, const qutlass_tensor* x, const qutlass_rotation* rotation,
-                                  int32_t find_global_scale, const qutlass_quantized* out);
+                                  const qutlass_rounding* rounding, int32_t find_global_scale,
+                                  const qutlass_quantized* out);
 void quantize(Context& context, const qutlass_tensor& x, const Quantization& quantization);
+
+// out: of the shape of q; rotation: is undone
+void dequantize(Context& context, const qutlass_quantized& q, const qutlass_rotation& rotation,
+                const qutlass_tensor& out);
+
+// out[r, c] = x[c, r], elements of 1, 2 or 4 bytes
+void transpose(Context& context, const qutlass_tensor& x, const qutlass_tensor& out);
 
 }  // namespace qutlass

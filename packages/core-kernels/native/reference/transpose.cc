@@ -5,6 +5,7 @@
 #include "dense_rows.h"
 #include "device.h"
 #include "numerics/quantized.h"
+#include "steps.h"
 
 namespace qutlass {
 namespace {
@@ -34,6 +35,15 @@ void transpose(ThreadPool& threads, const qutlass_tensor& x, const qutlass_tenso
 }
 
 }  // namespace
+
+void transpose(Context& context, const qutlass_tensor& x, const qutlass_tensor& out) {
+  switch (dtype_bytes(x.dtype)) {
+    case 1: return transpose<uint8_t>(context.threads, x, out);
+    case 2: return transpose<uint16_t>(context.threads, x, out);
+    default: return transpose<uint32_t>(context.threads, x, out);
+  }
+}
+
 }  // namespace qutlass
 
 extern "C" qutlass_status qutlass_transpose(qutlass_stream* stream, const qutlass_tensor* x,
@@ -46,12 +56,7 @@ extern "C" qutlass_status qutlass_transpose(qutlass_stream* stream, const qutlas
     if (x->rank != 2) fail(QUTLASS_E_SHAPE, "x: expected rank 2, got shape %s", shape_text(*x).c_str());
     require_shape("out", *out, {x->shape[1], x->shape[0]});
     if (const auto* gpu = stream->device.operations) return gpu->transpose(*stream, *x, *out);
-    stream->launch({x->data, out->data}, [x = *x, out = *out](Context& context) {
-      switch (dtype_bytes(x.dtype)) {
-        case 1: return transpose<uint8_t>(context.threads, x, out);
-        case 2: return transpose<uint16_t>(context.threads, x, out);
-        default: return transpose<uint32_t>(context.threads, x, out);
-      }
-    });
+    stream->launch({x->data, out->data},
+                   [x = *x, out = *out](Context& context) { transpose(context, x, out); });
   });
 }

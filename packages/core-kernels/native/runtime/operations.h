@@ -25,8 +25,12 @@ struct Operations {
   void (*scales_to_blocked)(Stream, Tensor scales, Tensor out);
   void (*scales_from_blocked)(Stream, Tensor blocked, Tensor out);
   void (*global_scale)(Stream, Tensor x, const qutlass_rotation&, const qutlass_format&, Tensor out);
-  void (*quantize)(Stream, Tensor x, const qutlass_rotation&, bool find_global_scale,
+  void (*quantize)(Stream, Tensor x, const qutlass_rotation&, const qutlass_rounding&, bool find_global_scale,
                    const qutlass_quantized& out);
+  void (*quantize_transposed)(Stream, const qutlass_operand& x, const qutlass_rotation&,
+                              const qutlass_rounding&, bool find_global_scale, const qutlass_quantized& out);
+  void (*quantize_squares)(Stream, Tensor x, const qutlass_rounding&, const qutlass_quantized& out,
+                           void* column_scales);
   // residual.data may be null.
   void (*rms_norm_quantize)(Stream, Tensor x, Tensor residual, Tensor weight, float eps,
                             const qutlass_rotation&, bool find_global_scale, const qutlass_quantized& out);

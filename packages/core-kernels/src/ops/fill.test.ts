@@ -1,7 +1,8 @@
+import { philox } from '@qutlass/test-support';
 import { describe, expect, it } from 'vitest';
 import { Graph } from '../graph.js';
 import { Tensor } from '../tensor.js';
-import { failure, philox } from '../test-support.js';
+import { failure } from '../test-support.js';
 import { checksum, fill, fillRandom } from './fill.js';
 
 const FILL = 0x66696c6cn;

@@ -14,6 +14,7 @@ template <typename Input, typename Spans>
 struct BlockJob {
   Input in;
   Rotation rotation;
+  qutlass_rounding rounding;
   qutlass_quantized out;
   Spans spans;
   const GroupRange* partial;  // of the parts, `partials` to each; null: each span is a group
@@ -39,13 +40,15 @@ __device__ GroupScale span_scale(const BlockJob<Input, Spans>& job, int64_t inde
 template <RotateBy kBy, int kTiles>
 constexpr int kBlocks = kTiles <= 2 && kBy != RotateBy::kBlock ? 2 : 1;
 
-template <RotateBy kBy, int kTiles, typename Input, typename Spans>
+// kStochastic: rounds with random numbers.
+template <RotateBy kBy, int kTiles, bool kStochastic, typename Input, typename Spans>
 __global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
     block_groups_kernel(const __grid_constant__ BlockJob<Input, Spans> job) {
   await_dependency();
   extern __shared__ uint4 shared[];
   Rotator<kBy> rotator(job.rotation, shared);
   const int32_t bits = element_storage_bits(job.out.format.element);
+  const RandomNumbers numbers(job.rounding);
   // Backwards where x is read for the second time: its end is what the cache still has of it.
   const auto place = [&](int64_t i) { return job.partial ? job.spans.count() - 1 - i : i; };
   for (int64_t i = blockIdx.x; i < job.spans.count(); i += gridDim.x) {
@@ -60,17 +63,23 @@ __global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
       const int position = held_position<kTiles, kTile>(tile), count = span.count(position, kTile);
       if (count == 0) continue;
       TileCodes codes;
-      encode_tile(job.out.format, scale, x[tile], codes);
+      if constexpr (kStochastic) {
+        TileRandom random;
+        numbers.fill(span.offset(position), count, job.out.cols, random);
+        encode_tile(job.out.format, scale, x[tile], codes, static_cast<const uint32_t*>(random));
+      } else {
+        encode_tile(job.out.format, scale, x[tile], codes);
+      }
       store_tile(job.out.codes, bits, span.offset(position), count, codes);
     }
     if constexpr (!kSeveralSpans<kBy>) break;
   }
 }
 
-template <RotateBy kBy, int kTiles, typename Input, typename Spans>
+template <RotateBy kBy, int kTiles, bool kStochastic, typename Input, typename Spans>
 void launch_block_groups(CudaStream& s, const BlockJob<Input, Spans>& job) {
-  const int bytes = rotation_bytes<kBy>(job.spans.length());
-  constexpr auto* kKernel = block_groups_kernel<kBy, kTiles, Input, Spans>;
+  const int bytes = rotation_bytes<kBy, Input>(job.spans.length());
+  constexpr auto* kKernel = block_groups_kernel<kBy, kTiles, kStochastic, Input, Spans>;
   allow_shared_memory<kKernel>(bytes);
   const int threads = job.spans.length() / (kTiles * kTile);
   launch_dependent(s, kKernel,
@@ -91,28 +100,28 @@ inline int given_tiles(const qutlass_rotation& rotation) {
   return tiles;
 }
 
-template <typename Input>
+template <bool kStochastic, typename Input>
 void launch_block_groups(CudaStream& s, const QuantizeJob<Input>& job, const Spans& spans, int tiles,
                          const GroupRange* partial = nullptr, int64_t partials = 0) {
-  const BlockJob<Input, Spans> block{job.in,  kernel_rotation(job.rotation), job.out, spans, partial,
-                                     partials};
+  const BlockJob<Input, Spans> block{
+      job.in, kernel_rotation(job.rotation), job.rounding, job.out, spans, partial, partials};
   with_input_rotation<Input>(job.rotation, [&](auto constant) {
     constexpr RotateBy kBy = constant();
     if constexpr (has_given_tiles(kBy)) {
-      launch_block_groups<kBy, kTilesBy<kBy>>(s, block);
+      launch_block_groups<kBy, kTilesBy<kBy>, kStochastic>(s, block);
     } else {
       switch (tiles) {
-        case 1: return launch_block_groups<kBy, 1>(s, block);
-        case 2: return launch_block_groups<kBy, 2>(s, block);
+        case 1: return launch_block_groups<kBy, 1, kStochastic>(s, block);
+        case 2: return launch_block_groups<kBy, 2, kStochastic>(s, block);
         default:
-          if constexpr (Input::kMostTiles == 4) launch_block_groups<kBy, 4>(s, block);
+          if constexpr (Input::kMostTiles == 4) launch_block_groups<kBy, 4, kStochastic>(s, block);
       }
     }
   });
 }
 
 // `groups` of so many elements, each in one thread block.
-template <typename Input>
+template <bool kStochastic = false, typename Input>
 void launch_whole_groups(CudaStream& s, const QuantizeJob<Input>& job, int64_t groups, int64_t elements) {
   constexpr int64_t kFew = 256;  // groups, to be spread over as many threads as possible
   int tiles = given_tiles(job.rotation);
@@ -121,7 +130,35 @@ void launch_whole_groups(CudaStream& s, const QuantizeJob<Input>& job, int64_t g
   // Large Hadamard matrices divide spans of a multiple of 2048 elements.
   const int step = rotate_by(job.rotation) == RotateBy::kBlock ? 2048 : 32 * tiles * kTile;
   const auto length = static_cast<int32_t>(ceil_div(elements, step) * step);
-  launch_block_groups(s, job, Spans(groups, elements, length), tiles);
+  launch_block_groups<kStochastic>(s, job, Spans(groups, elements, length), tiles);
+}
+
+template <bool kStochastic>
+void enqueue_squares(CudaStream& s, const QuantizeJob<DenseInput>& job) {
+  const Squares squares(job.out.rows, job.out.cols);
+  const BlockJob<DenseInput, Squares> block{
+      job.in, kernel_rotation(job.rotation), job.rounding, job.out, squares, nullptr, 0};
+  with_rotation(job.rotation, [&](auto constant) {
+    constexpr RotateBy kBy = constant();
+    // Hadamard matrices that need a block cross squares.
+    if constexpr (kBy != RotateBy::kBlock)
+      launch_block_groups<kBy, matrix_size(kBy) ? kTilesBy<kBy> : 4, kStochastic>(s, block);
+  });
+}
+
+template <bool kStochastic>
+void enqueue_block_groups(CudaStream& s, const QuantizeJob<DenseInput>& job, const LongGroups& groups) {
+  launch_whole_groups<kStochastic>(s, job, groups.groups, groups.elements);
+}
+
+template <bool kStochastic>
+void enqueue_long_groups(CudaStream& s, const QuantizeJob<DenseInput>& job, const LongGroups& groups,
+                         const GroupRange* partial) {
+  const int given = given_tiles(job.rotation), tiles = given ? given : 2;
+  const int least = rotate_by(job.rotation) == RotateBy::kBlock ? job.rotation.size : 0;
+  const int32_t length = std::max(256 * tiles * kTile, least);
+  launch_block_groups<kStochastic>(s, job, Spans(groups.groups, groups.elements, length), tiles, partial,
+                                   groups.blocks_per_group());
 }
 
 }  // namespace qutlass::cuda

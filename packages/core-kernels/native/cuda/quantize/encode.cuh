@@ -1,5 +1,6 @@
-// Codes of sixteen elements at once, the same as those of the scalar functions in numerics/elements.h with
-// fewer instructions. Elements times the multiplier are never NaN here: a group with one has no codes.
+// Codes of sixteen elements at once, the same as those of the scalar functions in numerics/elements.h and
+// numerics/stochastic.h with fewer instructions. Elements times the multiplier are never NaN here: a group
+// with one has no codes.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -9,6 +10,7 @@
 
 #include "cuda/quantize/tile.cuh"
 #include "numerics/group_scale.h"
+#include "numerics/stochastic.h"
 
 namespace qutlass::cuda {
 
@@ -37,16 +39,43 @@ __device__ inline uint32_t encode_e2m1(const float* x, float multiplier) {
   return (codes & 0x77777777u) | (signs & 0x88888888u);
 }
 
+// Functions that take `random` round stochastically with it: 16 bits for each element, two to a word.
+
+__device__ inline uint32_t random_bits(const uint32_t* random, int i) {
+  return random[i / 2] >> (16 * (i % 2)) & 0xFFFFu;
+}
+
+// 32 / kBits codes of floats.
+template <typename Element, int kBits>
+__device__ inline uint32_t encode_floats(const float* x, float multiplier, const uint32_t* random) {
+  constexpr Element kElement;
+  uint32_t codes = 0, signs = 0;
+#pragma unroll
+  for (int i = 32 / kBits - 1; i >= 0; --i) {
+    const float scaled = x[i] * multiplier;
+    const int32_t noise = fine_noise(kElement, random_bits(random, i));
+    const int32_t code = code_of_fine(kElement, fine_code(kElement, scaled) + noise);
+    codes = (codes << kBits) + static_cast<uint32_t>(code);
+    signs = __funnelshift_l(__float_as_uint(scaled), signs, kBits);  // the topmost bit is the sign
+  }
+  return codes | (signs & (kBits == 4 ? 0x88888888u : 0x80808080u));
+}
+
+__device__ inline uint32_t encode_e2m1(const float* x, float multiplier, const uint32_t* random) {
+  return encode_floats<E2M1, 4>(x, multiplier, random);
+}
+
 // 32 / kBits codes rint(x * multiplier) + zero, clamped to [low, high].
-template <int kBits>
+template <int kBits, typename... Random>
 __device__ inline uint32_t encode_integers(const float* x, float multiplier, int32_t zero, int32_t low,
-                                           int32_t high) {
+                                           int32_t high, const Random*... random) {
   constexpr uint32_t kOnes = kBits == 4 ? 0x11111111u : 0x01010101u;
   const auto lowest = static_cast<float>(low - zero), highest = static_cast<float>(high - zero);
   uint32_t codes = 0;
 #pragma unroll
   for (int i = 32 / kBits - 1; i >= 0; --i) {
-    const float clamped = fminf(fmaxf(x[i] * multiplier, lowest), highest);
+    const float value = dithered(x[i] * multiplier, random_bits(random, i)...);
+    const float clamped = fminf(fmaxf(value, lowest), highest);
     codes = (codes << kBits) + __float_as_uint(clamped + kRounder);
   }
   // Negative codes are made positive, so that none borrows from the next; flipping the top bits undoes that.
@@ -78,51 +107,70 @@ __device__ inline uint32_t encode_fp8(const float* x, float multiplier) {
 #endif
 }
 
+template <typename Element>
+__device__ inline uint32_t encode_fp8(const float* x, float multiplier, const uint32_t* random) {
+  return encode_floats<Element, 8>(x, multiplier, random);
+}
+
+// encode(first): the codes of a word, from element `first` on.
 template <typename Encode>
-__device__ inline void encode_words(int words, int per_word, const float* x, TileCodes& codes,
-                                    const Encode& encode) {
+__device__ inline void encode_words(int words, int per_word, TileCodes& codes, const Encode& encode) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    if (i < words) codes[i] = encode(x + i * per_word);
+    if (i < words) codes[i] = encode(i * per_word);
   }
 }
 
-__device__ inline void encode_e2m1_tile(const GroupScale& scale, const float (&x)[kTile], TileCodes& codes) {
+template <typename... Random>
+__device__ inline void encode_e2m1_tile(const GroupScale& scale, const float (&x)[kTile], TileCodes& codes,
+                                        const Random*... random) {
   const uint32_t mask = scale.is_nan() ? 0 : 0xFFFFFFFFu;
-  encode_words(2, 8, x, codes, [&](const float* at) { return encode_e2m1(at, scale.multiplier) & mask; });
+  encode_words(2, 8, codes, [&](int first) {
+    return encode_e2m1(x + first, scale.multiplier, (random + first / 2)...) & mask;
+  });
 }
 
 // Any element that is quantized to.
+template <typename... Random>
 __device__ inline void encode_tile(const qutlass_format& format, const GroupScale& scale,
-                                   const float (&x)[kTile], TileCodes& codes) {
+                                   const float (&x)[kTile], TileCodes& codes, const Random*... random) {
   const float multiplier = scale.multiplier;
   const int32_t zero = scale.zero_point;
   switch (format.element) {
-    case QUTLASS_E2M1: return encode_e2m1_tile(scale, x, codes);
+    case QUTLASS_E2M1: return encode_e2m1_tile(scale, x, codes, random...);
     case QUTLASS_E4M3:
-      encode_words(4, 4, x, codes, [&](const float* at) { return encode_fp8<E4M3>(at, multiplier); });
+      encode_words(4, 4, codes, [&](int first) {
+        return encode_fp8<E4M3>(x + first, multiplier, (random + first / 2)...);
+      });
       break;
     case QUTLASS_E5M2:
-      encode_words(4, 4, x, codes, [&](const float* at) { return encode_fp8<E5M2>(at, multiplier); });
+      encode_words(4, 4, codes, [&](int first) {
+        return encode_fp8<E5M2>(x + first, multiplier, (random + first / 2)...);
+      });
       break;
     case QUTLASS_INT8: {
       const int32_t low = format.zero_point ? -128 : -127;
-      encode_words(4, 4, x, codes,
-                   [&](const float* at) { return encode_integers<8>(at, multiplier, zero, low, 127); });
+      encode_words(4, 4, codes, [&](int first) {
+        return encode_integers<8>(x + first, multiplier, zero, low, 127, (random + first / 2)...);
+      });
       break;
     }
     case QUTLASS_INT4:
     case QUTLASS_UINT4: {
       const int32_t low = format.element == QUTLASS_INT4 ? -8 : 0;
-      encode_words(2, 8, x, codes,
-                   [&](const float* at) { return encode_integers<4>(at, multiplier, zero, low, low + 15); });
+      encode_words(2, 8, codes, [&](int first) {
+        return encode_integers<4>(x + first, multiplier, zero, low, low + 15, (random + first / 2)...);
+      });
       break;
     }
     default:
-      encode_words(2, 8, x, codes, [&](const float* at) {
+      encode_words(2, 8, codes, [&](int first) {
         uint32_t word = 0;
 #pragma unroll
-        for (int i = 0; i < 8; ++i) word |= uint32_t{encode_nf4(at[i] * multiplier)} << (4 * i);
+        for (int i = 0; i < 8; ++i) {
+          word |= uint32_t{encode_nf4(x[first + i] * multiplier, random_bits(random, first + i)...)}
+                  << (4 * i);
+        }
         return word;
       });
   }

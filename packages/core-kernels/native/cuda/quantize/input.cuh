@@ -16,8 +16,11 @@ namespace qutlass::cuda {
 //   load(span, x): the tiles of a span, by all threads of a block; zeros beyond its end
 //   load_words(span, words): the same in bfloat16
 //   kMostTiles: of a thread
+//   kStaged: whether a span goes through shared memory, room for it in bfloat16, which load_words then takes
+//     as one more argument in front; there is no load
 struct DenseInput {
   static constexpr int kMostTiles = 4;
+  static constexpr bool kStaged = false;
   qutlass_tensor x;
 
   template <int kTiles, typename Span>
@@ -45,6 +48,7 @@ __device__ inline void load_unpacked(const Input& in, const Span& span, float (&
 
 struct SiluMulInput {
   static constexpr int kMostTiles = 4;
+  static constexpr bool kStaged = false;
   const uint16_t *gate, *up;
 
   template <int kTiles, typename Span>
@@ -82,6 +86,7 @@ struct RmsNormInput {
   // squares of chunks meet in the same order.
   static constexpr int kMostColumns = 1024 * kChunk;
   static constexpr int kMostTiles = 2;
+  static constexpr bool kStaged = false;
 
   template <int kTiles, typename Span>
   __device__ void load(const Span& span, float (&values)[kTiles][kTile]) const {

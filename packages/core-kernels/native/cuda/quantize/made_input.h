@@ -26,12 +26,13 @@ inline bool is_made_while_read(std::initializer_list<qutlass_tensor> operands, i
 // make(matrix) enqueues what fills a matrix like the one given, in working memory; then it is quantized.
 template <typename Make>
 void quantize_made(Stream stream, qutlass_tensor like, const qutlass_rotation& rotation,
-                   bool find_global_scale, const qutlass_quantized& out, const Make& make) {
+                   const qutlass_rounding& rounding, bool find_global_scale, const qutlass_quantized& out,
+                   const Make& make) {
   const auto bytes = static_cast<size_t>(element_count(like) * dense_bytes(like.dtype));
   const DeviceScratch made(stream.device, bytes);
   like.data = made.as<void>();
   make(like);
-  quantize(stream, like, rotation, find_global_scale, out);
+  quantize(stream, like, rotation, rounding, find_global_scale, out);
 }
 
 }  // namespace qutlass::cuda

@@ -197,7 +197,8 @@ __device__ inline void exchange(int distance, const float* a, const float* b, fl
 template <int kSize, typename Span>
 __device__ inline bool is_copied(const void* data, int32_t dtype, const Span& span) {
   return dtype == QUTLASS_BF16 &&
-         (static_cast<int>(threadIdx.x / 32) + 1) * MatrixTile<kSize>::kWarpElements <= span.elements &&
+         span.has(static_cast<int>(threadIdx.x / 32) * MatrixTile<kSize>::kWarpElements,
+                  MatrixTile<kSize>::kWarpElements) &&
          is_aligned<16>(static_cast<const uint16_t*>(data) + span.base);
 }
 

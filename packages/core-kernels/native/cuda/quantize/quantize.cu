@@ -10,8 +10,8 @@
 
 namespace qutlass::cuda {
 
-void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, bool find_global_scale,
-              const qutlass_quantized& out) {
+void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, const qutlass_rounding& rounding,
+              bool find_global_scale, const qutlass_quantized& out) {
   const bool squares = out.format.group_rows == kSquare, whole_matrix = out.format.group_rows == 0;
   const bool short_groups = !squares && out.format.group_cols != 0;
   const Source source(stream, x, rotation, squares);
@@ -19,7 +19,7 @@ void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, bool fi
     global_scale(stream, x, rotation, out.format, {out.global_scale, QUTLASS_F32, 1, {1}});
     find_global_scale = false;
   }
-  const QuantizeJob<DenseInput> job{{source.matrix()}, source.rotation(), out, find_global_scale};
+  const QuantizeJob<DenseInput> job{{source.matrix()}, source.rotation(), rounding, out, find_global_scale};
 
   const int64_t groups = whole_matrix ? 1 : out.rows;
   const LongGroups x_groups{job.in.x, job.rotation, groups, out.rows * out.cols / groups};
@@ -29,16 +29,18 @@ void quantize(Stream stream, Tensor x, const qutlass_rotation& rotation, bool fi
 
   CudaStream& cuda = cuda_stream(stream);
   cuda.run("quantize",
-           {x.data, rotation.data, out.codes, out.scales, out.zero_points, out.global_scale, out.clip_mask,
-            source.memory(), partial.as<void>()},
+           {x.data, rotation.data, rounding.counter, out.codes, out.scales, out.zero_points, out.global_scale,
+            out.clip_mask, source.memory(), partial.as<void>()},
            [&](cudaStream_t s) {
              source.enqueue(s);
-             if (short_groups) return enqueue_short_groups(cuda, job);
-             if (squares) return enqueue_squares(cuda, job);
-             if (!long_groups) return enqueue_block_groups(cuda, job, x_groups);
-             enqueue_partial_ranges(cuda, x_groups, NonFinite::kCount, !out.format.zero_point,
-                                    partial.as<GroupRange>());
-             enqueue_long_groups(cuda, job, x_groups, partial.as<GroupRange>());
+             with_rounding(rounding, [&](auto stochastic) {
+               if (short_groups) return enqueue_short_groups<stochastic()>(cuda, job);
+               if (squares) return enqueue_squares<stochastic()>(cuda, job);
+               if (!long_groups) return enqueue_block_groups<stochastic()>(cuda, job, x_groups);
+               enqueue_partial_ranges(cuda, x_groups, NonFinite::kCount, !out.format.zero_point,
+                                      partial.as<GroupRange>());
+               enqueue_long_groups<stochastic()>(cuda, job, x_groups, partial.as<GroupRange>());
+             });
            });
 }
 

@@ -10,6 +10,10 @@
 
 namespace qutlass::cuda {
 
+// Enough blocks for any GPU, and few enough for whoever combines their results; each goes through several
+// spans.
+inline constexpr int64_t kRangeBlocks = 528;
+
 // Groups of `elements` that follow each other in x, rotated while it is read.
 struct LongGroups {
   qutlass_tensor x;
@@ -28,7 +32,10 @@ enum class NonFinite { kCount, kIgnore };
 // The ranges of the parts of the groups, blocks_per_group() of each. symmetric: of the magnitudes.
 void enqueue_partial_ranges(CudaStream& s, const LongGroups& x, NonFinite non_finite, bool symmetric,
                             GroupRange* partial);
-// The global scale of an NV rule over the finite values of all elements; groups is 1.
+// The global scale of an NV rule from the ranges of parts of a matrix.
+void enqueue_combined_nv_scale(CudaStream& s, const GroupRange* partial, int64_t count, int32_t rule,
+                               float* out);
+// The same over the finite values of all elements; groups is 1.
 void enqueue_nv_global_scale(CudaStream& s, const LongGroups& x, GroupRange* partial, int32_t rule,
                              float* out);
 

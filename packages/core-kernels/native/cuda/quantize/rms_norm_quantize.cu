@@ -34,12 +34,12 @@ void rms_norm_quantize(Stream stream, Tensor x, Tensor residual, Tensor weight, 
   const int64_t width = out.cols;
   if (width > RmsNormInput::kMostColumns || (find_global_scale && !rows_find_scale(out)) ||
       !is_made_while_read({x, residual, weight}, width, rotation, out)) {
-    return quantize_made(stream, x, rotation, find_global_scale, out,
+    return quantize_made(stream, x, rotation, {}, find_global_scale, out,
                          [&](Tensor made) { rms_norm(stream, x, residual, weight, eps, made); });
   }
   const RmsNormInput in{static_cast<const uint16_t*>(x.data), static_cast<uint16_t*>(residual.data),
                         static_cast<const uint16_t*>(weight.data), width, eps};
-  const QuantizeJob<RmsNormInput> job{in, rotation, out, find_global_scale};
+  const QuantizeJob<RmsNormInput> job{in, rotation, {}, out, find_global_scale};
   CudaStream& cuda = cuda_stream(stream);
   cuda.run("rms_norm_quantize",
            {x.data, residual.data, weight.data, rotation.data, out.codes, out.scales, out.zero_points,

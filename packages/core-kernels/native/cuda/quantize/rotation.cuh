@@ -26,12 +26,13 @@ inline Rotation kernel_rotation(const qutlass_rotation& rotation) {
   return {rotation.data, rotation.size, hadamard_entry(rotation.size)};
 }
 
-// Shared memory of a block that holds `length` elements.
-template <RotateBy kBy>
+// Shared memory of a block that holds `length` elements of an input.
+template <RotateBy kBy, typename Input = DenseInput>
 int rotation_bytes(int32_t length) {
   if (kBy == RotateBy::kBlock) return length * static_cast<int>(sizeof(float));
   constexpr int kSize = matrix_size(kBy);
-  return kSize ? matrix_bytes(kSize) + length * static_cast<int>(sizeof(uint16_t)) : 0;
+  const int staged = kSize || Input::kStaged ? length * static_cast<int>(sizeof(uint16_t)) : 0;
+  return (kSize ? matrix_bytes(kSize) : 0) + staged;
 }
 
 // Blocks of 256 threads that a multiprocessor is to hold at once.
@@ -73,14 +74,28 @@ class Rotator {
   // rotation's size.
   template <int kTiles, typename Input, typename Span>
   __device__ void load(const Input& in, const Span& span, float (&x)[kTiles][kTile]) const {
-    if constexpr (kSize != 0) {
+    if constexpr (kSize != 0 && Input::kStaged) {
+      TileWords words[kTiles];
+      load_words(in, span, words);
+      // To where the operands of products are read from, by the same warp.
+      __syncthreads();
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+        auto* to = reinterpret_cast<uint4*>(buffer() + held_position<kTiles, kTile>(tile));
+        to[0] = words[tile][0];
+        to[1] = words[tile][1];
+      }
+      __syncwarp();
+      const cuda::Span staged{0, 0, static_cast<int32_t>(blockDim.x) * kTiles * kTile};
+      load_multiplied<kSize>(buffer(), QUTLASS_BF16, staged, buffer(), false, matrix(), x);
+    } else if constexpr (kSize != 0) {
       load_multiplied<kSize>(in.x.data, in.x.dtype, span, buffer(), prefetched_, matrix(), x);
-    } else if constexpr (kBy == RotateBy::kNothing) {
+    } else if constexpr (kBy == RotateBy::kNothing && !Input::kStaged) {
       in.load(span, x);
     } else {
       TileWords words[kTiles];
-      in.load_words(span, words);
-      if (rotation_.data) {
+      load_words(in, span, words);
+      if (kBy != RotateBy::kNothing && rotation_.data) {
 #pragma unroll
         for (int tile = 0; tile < kTiles; ++tile) {
           // The tiles of a thread lie whole rotations apart where these are within lanes.
@@ -92,7 +107,8 @@ class Rotator {
         rotate_tiles(words, rotation_.size, rotation_.entry, x);
       } else {
         unpack_tiles(words, x);
-        sylvester_block(x, rotation_.size, rotation_.entry, static_cast<float*>(shared_));
+        if constexpr (kBy == RotateBy::kBlock)
+          sylvester_block(x, rotation_.size, rotation_.entry, static_cast<float*>(shared_));
       }
     }
   }
@@ -100,13 +116,23 @@ class Rotator {
   // Lets the next span come while this one, which is loaded, is worked on.
   template <typename Input, typename Span>
   __device__ void prefetch(const Input& in, const Span& span) {
-    if constexpr (kSize != 0) prefetched_ = prefetch_operands<kSize>(in.x.data, in.x.dtype, span, buffer());
+    if constexpr (kSize != 0 && !Input::kStaged)
+      prefetched_ = prefetch_operands<kSize>(in.x.data, in.x.dtype, span, buffer());
   }
 
  private:
   static constexpr int kSize = matrix_size(kBy);
 
-  // For a matrix: itself, and room for what the span has in bfloat16.
+  template <int kTiles, typename Input, typename Span>
+  __device__ void load_words(const Input& in, const Span& span, TileWords (&words)[kTiles]) const {
+    if constexpr (Input::kStaged) {
+      in.load_words(buffer(), span, words);
+    } else {
+      in.load_words(span, words);
+    }
+  }
+
+  // For a matrix: itself; then room for what the span has in bfloat16.
   __device__ uint16_t* matrix() const { return static_cast<uint16_t*>(shared_); }
   __device__ uint16_t* buffer() const { return matrix() + kSize * matrix_pitch(kSize); }
 

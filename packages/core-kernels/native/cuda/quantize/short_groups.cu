@@ -1,7 +1,8 @@
-// Quantization of a matrix in groups of 16 to 128 elements.
+// Quantization of a matrix in groups of 16 to 128 elements: to nearest.
 #include "cuda/quantize/short_groups.cuh"
 
 namespace qutlass::cuda {
+
 bool short_groups_find_scale(const qutlass_rotation& rotation, const qutlass_quantized& out) {
   if (out.format.rule == QUTLASS_RULE_MX_ABS_MAX) return true;
   const int64_t elements = out.rows * out.cols;
@@ -12,6 +13,6 @@ bool short_groups_find_scale(const qutlass_rotation& rotation, const qutlass_qua
   return blocks == 1 || (blocks <= kMostClusterBlocks && has_dependent_launch());
 }
 
-void enqueue_short_groups(CudaStream& s, const QuantizeJob<DenseInput>& job) { launch_elements(s, job); }
+template void enqueue_short_groups<false>(CudaStream&, const QuantizeJob<DenseInput>&);
 
 }  // namespace qutlass::cuda

@@ -29,10 +29,11 @@ template <RotateBy kBy>
 constexpr int kShortBlocks = std::max(1, kBlocksBy<kBy> * 256 / kShortThreads<kBy>);
 
 // A job, and what kernels would compute again for every group.
-template <typename Input>
+template <typename Input, typename Spans>
 struct ShortJob {
   Input in;
   Rotation rotation;
+  qutlass_rounding rounding;
   qutlass_quantized out;
   Spans spans;
   unsigned span_blocks;  // more blocks clear the padding
@@ -45,8 +46,8 @@ struct ShortJob {
   Divisor groups;    // of a row
 };
 
-template <Recipe kRecipe, typename Input>
-__device__ GroupScale short_scale(const ShortJob<Input>& job, const float (&x)[kTile], float global_scale) {
+template <Recipe kRecipe, typename Job>
+__device__ GroupScale short_scale(const Job& job, const float (&x)[kTile], float global_scale) {
   qutlass_format format = job.out.format;
   const GroupRange range = lanes_range(x, job.lanes, kRecipe != Recipe::kAny || is_symmetric(format));
   if constexpr (kRecipe == Recipe::kAny) {
@@ -67,8 +68,8 @@ __device__ GroupScale short_scale(const ShortJob<Input>& job, const float (&x)[k
 }
 
 // Stores the scale of the group that starts at this offset.
-template <Recipe kRecipe, typename Input>
-__device__ void store_short_scale(const ShortJob<Input>& job, int64_t offset, const GroupScale& scale) {
+template <Recipe kRecipe, typename Job>
+__device__ void store_short_scale(const Job& job, int64_t offset, const GroupScale& scale) {
   const qutlass_quantized& out = job.out;
   int64_t at = offset >> job.shift;
   if constexpr (kRecipe == Recipe::kAny) {
@@ -108,8 +109,8 @@ struct Padding {
 };
 
 // The global scale of what the blocks of a cluster hold, one span each.
-template <int kTiles, typename Input>
-__device__ float find_global_scale(const ShortJob<Input>& job, const float (&x)[kTiles][kTile]) {
+template <int kTiles, typename Job>
+__device__ float find_global_scale(const Job& job, const float (&x)[kTiles][kTile]) {
   const int32_t rule = job.out.format.rule;
   const float scale =
       rule == QUTLASS_RULE_MX_ABS_MAX ? kMxAbsMax : nv_global_scale(rule, cluster_amax(x, job.cluster));
@@ -117,9 +118,10 @@ __device__ float find_global_scale(const ShortJob<Input>& job, const float (&x)[
   return scale;
 }
 
-template <Recipe kRecipe, RotateBy kBy, int kTiles, typename Input>
+// kStochastic: rounds with random numbers.
+template <Recipe kRecipe, RotateBy kBy, int kTiles, bool kStochastic, typename Input, typename Spans>
 __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
-    short_groups_kernel(const __grid_constant__ ShortJob<Input> job) {
+    short_groups_kernel(const __grid_constant__ ShortJob<Input, Spans> job) {
   await_dependency();
   const qutlass_quantized& out = job.out;
   if (blockIdx.x >= job.span_blocks) {
@@ -131,9 +133,10 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
   Rotator<kBy> rotator(job.rotation, shared);
   if (job.cluster > 1) arrive_at_cluster();
   float global_scale = job.cluster ? 0 : load_global_scale(out);
+  const RandomNumbers numbers(job.rounding);
   const bool leads = (threadIdx.x & (job.lanes - 1)) == 0;
   for (int64_t index = blockIdx.x; index < job.spans.count(); index += job.span_blocks) {
-    const Span span = job.spans.at(index);
+    const auto span = job.spans.at(index);
     float x[kTiles][kTile];
     rotator.load(job.in, span, x);
     if (index + job.span_blocks < job.spans.count())
@@ -147,10 +150,20 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
       const int64_t offset = span.offset(position);
       if (leads) store_short_scale<kRecipe>(job, offset, scale);
       TileCodes codes;
-      if constexpr (kRecipe == Recipe::kAny) {
-        encode_tile(out.format, scale, x[tile], codes);
+      const auto encode = [&](const auto*... random) {
+        if constexpr (kRecipe == Recipe::kAny) {
+          encode_tile(out.format, scale, x[tile], codes, random...);
+        } else {
+          encode_e2m1_tile(scale, x[tile], codes, random...);
+        }
+      };
+      if constexpr (kStochastic) {
+        const int64_t row = job.groups.quotient(offset >> job.shift);
+        TileRandom random;
+        numbers.fill(row, offset - row * out.cols, random);
+        encode(static_cast<const uint32_t*>(random));
       } else {
-        encode_e2m1_tile(scale, x[tile], codes);
+        encode();
       }
       store_tile(out.codes, kRecipe == Recipe::kAny ? job.bits : 4, offset, count, codes);
       if (kRecipe == Recipe::kStatistics && out.clip_mask) {
@@ -168,16 +181,17 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
 }
 
 // Spans of `threads` times kTiles tiles.
-template <Recipe kRecipe, RotateBy kBy, int kTiles, typename Input>
+template <Recipe kRecipe, RotateBy kBy, int kTiles, bool kStochastic = false, typename Input, typename Spans>
 void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, const Spans& spans, int threads) {
   const qutlass_quantized& out = quantize.out;
-  const int bytes = rotation_bytes<kBy>(spans.length());
+  const int bytes = rotation_bytes<kBy, Input>(spans.length());
   const bool blocked = out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4;
   const bool constant_scale = out.format.rule == QUTLASS_RULE_MX_ABS_MAX;
   const int cluster = !quantize.find_global_scale ? 0 : constant_scale ? 1 : static_cast<int>(spans.count());
-  const ShortJob<Input> job{
+  const ShortJob<Input, Spans> job{
       quantize.in,
       kernel_rotation(quantize.rotation),
+      quantize.rounding,
       out,
       spans,
       span_blocks<kBy>(spans.count(), threads),
@@ -188,7 +202,7 @@ void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, cons
       std::countr_zero(static_cast<uint32_t>(out.format.group_cols)),
       out.format.scale_dtype == QUTLASS_F8_E8M0 || out.format.scale_dtype == QUTLASS_F8_E4M3,
       Divisor(static_cast<uint32_t>(scale_cols(out)))};
-  constexpr auto* kKernel = short_groups_kernel<kRecipe, kBy, kTiles, Input>;
+  constexpr auto* kKernel = short_groups_kernel<kRecipe, kBy, kTiles, kStochastic, Input, Spans>;
   allow_shared_memory<kKernel>(bytes);
   // In whole clusters.
   const int64_t step = int64_t{threads} * std::max(1, cluster);
@@ -229,7 +243,7 @@ Division division(const qutlass_rotation& rotation, int64_t elements, bool find_
 }
 
 // The elements of an input in blocks, wherever rows begin.
-template <typename Input>
+template <bool kStochastic = false, typename Input>
 void launch_elements(CudaStream& s, const QuantizeJob<Input>& job) {
   const int64_t elements = job.out.rows * job.out.cols;
   const bool find = job.find_global_scale && job.out.format.rule != QUTLASS_RULE_MX_ABS_MAX;
@@ -238,11 +252,17 @@ void launch_elements(CudaStream& s, const QuantizeJob<Input>& job) {
       const Division blocks = division<by()>(job.rotation, elements, find);
       const Spans spans(1, elements, blocks.elements());
       if constexpr (by() == RotateBy::kNothing || by() == RotateBy::kLanes) {
-        if (blocks.tiles == 1) return launch_short_groups<recipe(), by(), 1>(s, job, spans, blocks.threads);
+        if (blocks.tiles == 1)
+          return launch_short_groups<recipe(), by(), 1, kStochastic>(s, job, spans, blocks.threads);
       }
-      launch_short_groups<recipe(), by(), kTilesBy<by()>>(s, job, spans, blocks.threads);
+      launch_short_groups<recipe(), by(), kTilesBy<by()>, kStochastic>(s, job, spans, blocks.threads);
     });
   });
+}
+
+template <bool kStochastic>
+void enqueue_short_groups(CudaStream& s, const QuantizeJob<DenseInput>& job) {
+  launch_elements<kStochastic>(s, job);
 }
 
 }  // namespace qutlass::cuda

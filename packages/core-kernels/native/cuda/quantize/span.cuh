@@ -23,6 +23,9 @@ struct Span {
   // The offset of the elements at a position in the span, and how many of `most` there are.
   __device__ int64_t offset(int position) const { return base + position; }
   __device__ int count(int position, int most) const { return max(0, min(most, elements - position)); }
+  // Whether there is the element at a position, and as many from there on.
+  __device__ bool has(int position) const { return position < elements; }
+  __device__ bool has(int position, int length) const { return position + length <= elements; }
 };
 
 // Parts of the matrix, one after the other, in spans of `length`.
@@ -63,6 +66,8 @@ struct Square {
     return base + at / kSquare * stride + at % kSquare;
   }
   __device__ int count(int position, int most) const { return max(0, min(most, elements - position)); }
+  __device__ bool has(int position) const { return position < elements; }
+  __device__ bool has(int position, int length) const { return position + length <= elements; }
 };
 
 class Squares {

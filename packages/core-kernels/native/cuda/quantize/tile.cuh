@@ -54,8 +54,7 @@ __device__ inline void load_tile_words(const void* data, const Span& span, TileW
 #pragma unroll
   for (int tile = 0; tile < kTiles; ++tile) {
     const int position = held_position<kTiles, kTile>(tile);
-    load_words(static_cast<const uint16_t*>(data) + span.offset(position), position < span.elements,
-               words[tile]);
+    load_words(static_cast<const uint16_t*>(data) + span.offset(position), span.has(position), words[tile]);
   }
 }
 
@@ -100,7 +99,7 @@ __device__ inline void load_tiles(const void* data, int32_t dtype, const Span& s
   } else if (dtype == QUTLASS_F32) {
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
-      const bool is_there = position(tile) < span.elements;
+      const bool is_there = span.has(position(tile));
       const auto* from =
           reinterpret_cast<const float4*>(static_cast<const float*>(data) + span.offset(position(tile)));
 #pragma unroll
