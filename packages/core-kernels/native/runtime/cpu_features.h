@@ -9,11 +9,12 @@
 namespace qutlass {
 
 // Each holds those before it.
-enum class Isa { kGeneric, kAvx2, kAvx512 };
+enum class Isa { kGeneric, kAvx2, kAvx512, kAvx512Bf16 };
 
-inline constexpr const char* kIsaNames[] = {"generic", "avx2", "avx512"};
+inline constexpr const char* kIsaNames[] = {"generic", "avx2", "avx512", "avx512bf16"};
 
 // avx512 is what Ice Lake, Zen 4 and their successors have: VNNI and VBMI besides the sets of Skylake-X.
+// avx512bf16 is what Zen 4 and Sapphire Rapids have.
 inline Isa find_isa() {
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
@@ -21,14 +22,15 @@ inline Isa find_isa() {
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
-  return avx512 ? Isa::kAvx512 : Isa::kAvx2;
+  if (!avx512) return Isa::kAvx2;
+  return __builtin_cpu_supports("avx512bf16") ? Isa::kAvx512Bf16 : Isa::kAvx512;
 #else
   return Isa::kGeneric;
 #endif
 }
 
 // The instruction set of the kernels: what the machine has, or less, by the environment variable QUTLASS_ISA
-// (generic, avx2 or avx512), so that all kernels can be tested on one machine.
+// (one of kIsaNames), so that all kernels can be tested on one machine.
 inline Isa isa() {
   static const Isa chosen = [] {
     const Isa found = find_isa();

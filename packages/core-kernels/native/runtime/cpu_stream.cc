@@ -17,8 +17,8 @@ namespace {
 
 class HostMemory final : public MemorySource {
  public:
-  // Blocks that fill huge pages begin with one, and are made of them where the system has any: a product reads
-  // a weight faster than the processor looks up pages of 4 KB.
+  // Blocks that fill huge pages begin with one, and are made of them where the system has any: a product
+  // reads a weight faster than the processor looks up pages of 4 KB.
   void* take(size_t bytes) override {
     if (bytes < kHugePage) return std::aligned_alloc(kLine, bytes);
     void* const block = std::aligned_alloc(kHugePage, bytes);
