@@ -58,6 +58,7 @@ describe.runIf(rounding.length > 0)('kernels that round activations to int8', ()
       [2, 33, 5],
       [15, 7, 3],
       [29, 64, 2],
+      [67, 35, 3],
     ] as const) {
       const random = new Random(m * n);
       const k = format.groupCols === 'all' ? groups * 110 : groups * format.groupCols;

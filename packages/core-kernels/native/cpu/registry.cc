@@ -44,6 +44,15 @@ void run(Context& context, const qutlass_matmul_problem& problem) {
 // M = 128), of the 32 operations per clock in float32, or 128 on bytes, that its vector units have; with
 // tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well.
 const Kernel kKernels[] = {
+    {{"cpu.tiles.i32.amx", "cpu", "amx", "i32", 1, kTileRows, kTileCols, 0, 1, "int8", 0, 1, 0, 0},
+     require_integer_tiles,
+     run<matmul_tiles_i32, kAmxTileKernels>},
+    {{"cpu.tiles.int8.amx", "cpu", "amx", "f32", 1, kTileRows, kTileCols, 0, 1, "int8", 0, 1, 0, 0},
+     require_int8_tiles,
+     run<matmul_tiles_int8, kAmxTileKernels>},
+    {{"cpu.tiles.bf16.amx", "cpu", "amx", "f32", 1, kTileRows, kTileCols, 0, 1, "bf16", 0, 1, 0, 0},
+     require_bf16_tiles,
+     run<matmul_tiles_bf16, kAmxBf16TileKernels>},
     {{"cpu.tiles.i32.avx512", "cpu", "avx512", "i32", 1, kTileRows, kTileCols, 0, 0.8, "int8", 0, 1, 0, 0},
      require_integer_tiles,
      run<matmul_tiles_i32, kAvx512TileKernels>},

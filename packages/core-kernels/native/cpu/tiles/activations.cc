@@ -130,23 +130,41 @@ double Activations::unit() const {
   return multiplied_unit(format_) * (a_.is_quantized ? code_unit(a_.quantized.format.element) : 1);
 }
 
+// Where words of 32 bits of the rows of a panel lie: runs of a power of two of one row, then of the next one.
+struct Activations::WordOrder {
+  int64_t rows, run;
+  int shift;
+
+  int64_t offset(int64_t word, int64_t row) const {
+    return 4 * ((((word >> shift) * rows + row) << shift) + (word & (run - 1)));
+  }
+};
+
+Activations::WordOrder Activations::word_order(int rows) const {
+  const int64_t columns = std::min<int64_t>(packs_values(packing_) ? block_ : corrected_, kTileCols);
+  const int64_t run = rows != kernels_.matrix_rows ? 1 : columns / (packing_ == Packing::kPairs ? 2 : 4);
+  return {rows, run, std::countr_zero(static_cast<uint64_t>(run))};
+}
+
 void Activations::pack_values(const Panel& panel, const Buffers& buffers) {
   const int rows = panel.rows;
   for (int m = 0; m < rows; ++m) {
     const float* x = load_values(panel.row + m, buffers.row.as<float>());
-    uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_ + 4 * m;
+    uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_;
     if (packing_ == Packing::kFloats) {
-      for (int64_t i = 0; i < padded_cols(); ++i, out += 4 * rows) std::memcpy(out, x + i, 4);
+      for (int64_t i = 0; i < padded_cols(); ++i, out += 4 * rows) std::memcpy(out + 4 * m, x + i, 4);
       continue;
     }
+    const WordOrder order_of_words = word_order(rows);
+    int64_t word = 0;
     if (has_small(x, cols_)) holds_small_ = true;
     const int columns = 32 / format_.bits();
     const auto& order = kPairOrder[columns == 8];
     for (int64_t begin = 0; begin < padded_cols(); begin += columns) {
-      for (int i = 0; i < columns; i += 2, out += 4 * rows) {
+      for (int i = 0; i < columns; i += 2) {
         const uint32_t first = std::bit_cast<uint32_t>(x[begin + order[i]]) >> 16;
         const uint32_t pair = first | (std::bit_cast<uint32_t>(x[begin + order[i + 1]]) & 0xFFFF0000u);
-        std::memcpy(out, &pair, sizeof pair);
+        std::memcpy(out + order_of_words.offset(word++, m), &pair, sizeof pair);
       }
     }
   }
@@ -178,6 +196,7 @@ const float* Activations::load_values(int64_t row, float* buffer) {
 void Activations::pack_codes(const Panel& panel, const Buffers& buffers) {
   const int rows = panel.rows;
   const int64_t corrections = block_ / corrected_;
+  const WordOrder order = word_order(rows);
   auto* const codes = buffers.codes.as<int8_t>();
   for (int m = 0; m < rows; ++m) {
     const int64_t row = panel.row + m;
@@ -205,7 +224,8 @@ void Activations::pack_codes(const Panel& panel, const Buffers& buffers) {
       int32_t sums[kTileCols / 16];
       kernels_.correct(codes, block_, corrected_, multiplied_excess(format_), sums);
       for (int64_t i = 0; i < corrections; ++i, out += 4 * rows) std::memcpy(out + 4 * m, sums + i, 4);
-      for (int64_t i = 0; i < block_; i += 4, out += 4 * rows) std::memcpy(out + 4 * m, codes + i, 4);
+      for (int64_t i = 0; i < block_ / 4; ++i) std::memcpy(out + order.offset(i, m), codes + 4 * i, 4);
+      out += rows * block_;
     }
   }
 }

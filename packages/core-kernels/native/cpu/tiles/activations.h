@@ -42,7 +42,9 @@ class Activations {
 
  private:
   struct Buffers;
+  struct WordOrder;
 
+  WordOrder word_order(int rows) const;
   void pack_values(const Panel& panel, const Buffers& buffers);
   void pack_codes(const Panel& panel, const Buffers& buffers);
   // A row as float32, zeros after its end, without the scale of the whole row of a quantized one.

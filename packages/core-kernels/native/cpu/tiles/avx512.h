@@ -15,6 +15,12 @@ struct Avx512 {
   // Where nothing but sums and B takes registers.
   static constexpr int kSumRows = 24;
 
+  // Panels of A of so many rows are multiplied as matrices; 0: by no panel.
+  static constexpr int kMatrixRows = 0;
+  // What has to stand while they are, kBytes of a row at a time.
+  template <int kRows, int kBytes>
+  struct MatrixUnits {};
+
   static Floats zero() { return _mm512_setzero_ps(); }
   static Ints zero_ints() { return _mm512_setzero_si512(); }
   static Ints load(const void* from) { return _mm512_loadu_si512(from); }

@@ -41,12 +41,15 @@ using TileMultiply = void (*)(const TileFormat& format, const uint8_t* a, const 
                               int64_t cols, double* sums);
 
 // Rows that a panel may have.
-inline constexpr int kMostRows = 24;
+inline constexpr int kMostRows = 32;
 inline constexpr int kMostTiles = 2;
 
 struct TileKernels {
   // How many 16 rows of B are multiplied at a time: 1 or 2.
   int tiles;
+  // Panels of so many rows lie as matrices [row][column] of those columns of a block that share a correction
+  // or, at most, of a tile, where others have a word of every row; 0: none do.
+  int matrix_rows;
   // Rows of the widest panels of A; the others have 8, 4, 2 and 1.
   int (*rows)(const TileFormat& format, Packing packing);
   // Panels in blocks of so many columns. Null: not for this format.
@@ -86,5 +89,8 @@ extern const TileKernels kAvx2TileKernels;
 extern const TileKernels kAvx512TileKernels;
 // Only for Packing::kPairs.
 extern const TileKernels kAvx512Bf16TileKernels;
+// Those of AVX-512 but for panels of 32 rows.
+extern const TileKernels kAmxTileKernels;
+extern const TileKernels kAmxBf16TileKernels;
 
 }  // namespace qutlass

@@ -83,6 +83,10 @@ template <int kWords>
 template <typename V, TileCode kCode, int kCols, int kRows>
 [[gnu::always_inline]] inline void add_products(const uint8_t* a, const uint8_t* b,
                                                 typename V::Ints (&acc)[kRows]) {
+  if constexpr (kRows == V::kMatrixRows) {
+    V::template add_matrix<kCode, kCols>(a, b, acc);
+    return;
+  }
   using Codes = typename V::template Codes<kCode>;
   constexpr int kParts = kRows >= 4 || kCols < 32 ? 1 : 4 / kRows;
   // The first part is acc.
@@ -123,6 +127,7 @@ void multiply_blocks(const TileFormat& format, const uint8_t* a, const uint8_t* 
                      double* sums) {
   using Codes = typename V::template Codes<kCode>;
   constexpr int kGroups = kBlock / kGroup;
+  [[maybe_unused]] const typename V::template MatrixUnits<kRows, kGroup> units;
   const TileParts parts(format);
   const TileScale wide_scale = format.scale;
   const uint8_t* at = a;
@@ -155,6 +160,7 @@ template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kRows>
 void multiply_integers(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t, int64_t cols,
                        double* sums) {
   using Codes = typename V::template Codes<kCode>;
+  [[maybe_unused]] const typename V::template MatrixUnits<kRows, kGroup> units;
   const TileParts parts(format);
   const TileScale wide_scale = format.scale;
   for (; cols > 0; cols -= kTileCols, b += parts.bytes) {
@@ -176,6 +182,7 @@ void multiply_integers(const TileFormat& format, const uint8_t* a, const uint8_t
 template <typename V, TileCode kCode, int kRows>
 void multiply_integers_of_rows(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t,
                                int64_t cols, double* sums) {
+  [[maybe_unused]] const typename V::template MatrixUnits<kRows, kTileCols> units;
   const TileParts parts(format);
   while (cols > 0) {
     typename V::Ints acc[kRows];
@@ -200,6 +207,7 @@ void multiply_values(const TileFormat& format, const uint8_t* a, const uint8_t* 
   constexpr int kTiles = V::kTiles;
   // Independent sums of a row, to hide the latency of additions.
   constexpr int kParts = kRows >= 4 ? 1 : 4 / kRows;
+  [[maybe_unused]] const typename V::template MatrixUnits<kRows, kGroup * 4 / V::kColumns> units;
   const TileParts parts(format);
   const TileScale wide_scale = format.scale;
   // What is multiplied with one word of A.
@@ -218,7 +226,11 @@ void multiply_values(const TileFormat& format, const uint8_t* a, const uint8_t* 
       zeros[t] = Codes::zeros(tile + t * next + parts.zeros + group * kTileRows);
     }
     constexpr int kColumns = 32 / Codes::kBits;  // in a word
-    for (int k = 0; k < kGroup; k += kColumns, codes += kWordBytes) {
+    if constexpr (kRows == V::kMatrixRows) {
+      V::template add_matrix<kCode, kGroup, kZeros>(at, codes, next, zeros, acc);
+      at += kGroup / V::kColumns * kRows;
+    }
+    for (int k = 0; k < (kRows == V::kMatrixRows ? 0 : kGroup); k += kColumns, codes += kWordBytes) {
 #pragma GCC unroll 8
       for (int i = 0; i < kColumns / V::kColumns; ++i, at += kRows) {
 #pragma GCC unroll 2

@@ -7,15 +7,17 @@ namespace qutlass {
 namespace {
 
 // What make() returns for panels of so many rows, of which the widest have kWidest.
-template <int kWidest, typename Make>
+template <typename V, int kWidest, typename Make>
 TileMultiply of_rows(int rows, Make make) {
-  if (rows == 1) return make.template operator()<1>();
-  if (rows == 2) return make.template operator()<2>();
-  if constexpr (kWidest > 4) {
-    if (rows == 4) return make.template operator()<4>();
-  }
-  if constexpr (kWidest > 8) {
-    if (rows == 8) return make.template operator()<8>();
+  if constexpr (V::kMatrixRows == 0) {
+    if (rows == 1) return make.template operator()<1>();
+    if (rows == 2) return make.template operator()<2>();
+    if constexpr (kWidest > 4) {
+      if (rows == 4) return make.template operator()<4>();
+    }
+    if constexpr (kWidest > 8) {
+      if (rows == 8) return make.template operator()<8>();
+    }
   }
   return make.template operator()<kWidest>();
 }
@@ -23,27 +25,27 @@ TileMultiply of_rows(int rows, Make make) {
 // Scales in wide types are told apart at run time: kF32 stands for all of them.
 template <typename V, TileCode kCode, TileScale kScale, int kGroup, int kBlock = kGroup>
 TileMultiply blocks_of_rows(int rows) {
-  return of_rows<V::kRows>(rows, []<int kRows>() -> TileMultiply {
+  return of_rows<V, V::kRows>(rows, []<int kRows>() -> TileMultiply {
     return multiply_blocks<V, kCode, kScale, kGroup, kBlock, kRows>;
   });
 }
 
 template <typename V, int kGroup>
 TileMultiply int4_integers_of_rows(int rows) {
-  return of_rows<V::kRows>(rows, []<int kRows>() -> TileMultiply {
+  return of_rows<V, V::kRows>(rows, []<int kRows>() -> TileMultiply {
     return multiply_integers<V, TileCode::kInt4, TileScale::kF32, kGroup, kRows>;
   });
 }
 
 template <typename V, TileCode kCode>
 TileMultiply integers_of_rows(int rows) {
-  return of_rows<V::kSumRows>(
+  return of_rows<V, V::kSumRows>(
       rows, []<int kRows>() -> TileMultiply { return multiply_integers_of_rows<V, kCode, kRows>; });
 }
 
 template <typename V, TileCode kCode, TileScale kScale, int kGroup, bool kZeros = false>
 TileMultiply values_of_rows(int rows) {
-  return of_rows<V::kRows>(rows, []<int kRows>() -> TileMultiply {
+  return of_rows<V, V::kRows>(rows, []<int kRows>() -> TileMultiply {
     return multiply_values<V, kCode, kScale, kGroup, kZeros, kRows>;
   });
 }
@@ -138,7 +140,11 @@ TileMultiply find(const TileFormat& format, Packing packing, int block, int rows
     return packing == Packing::kPairs ? find_values<V>(format, rows) : nullptr;
   else {
     switch (packing) {
-      case Packing::kFloats: return find_values<V>(format, rows);
+      case Packing::kFloats:
+        if constexpr (V::kMatrixRows > 0)
+          return nullptr;
+        else
+          return find_values<V>(format, rows);
       case Packing::kBlocks: return find_blocks<V>(format, block, rows);
       case Packing::kIntegers: return find_integers<V>(format, rows);
       default: return nullptr;

@@ -17,6 +17,12 @@ struct Avx2 {
   static constexpr int kRows = 4;
   static constexpr int kSumRows = 4;
 
+  // Panels of A of so many rows are multiplied as matrices; 0: by no panel.
+  static constexpr int kMatrixRows = 0;
+  // What has to stand while they are, kBytes of a row at a time.
+  template <int kRows, int kBytes>
+  struct MatrixUnits {};
+
   static Floats zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Ints zero_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Ints load(const uint8_t* from) { return {load32(from), load32(from + 32)}; }
@@ -264,7 +270,7 @@ struct Avx2::Codes<TileCode::kE5M2> : Fp8Codes<5, 15> {};
 
 }  // namespace
 
-const TileKernels kAvx2TileKernels = {Avx2::kTiles, rows<Avx2>, find<Avx2>, int8_scale,
-                                      round,        correct,    finish};
+const TileKernels kAvx2TileKernels = {Avx2::kTiles, Avx2::kMatrixRows, rows<Avx2>, find<Avx2>, int8_scale,
+                                      round,        correct,           finish};
 
 }  // namespace qutlass

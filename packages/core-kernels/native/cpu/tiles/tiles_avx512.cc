@@ -5,7 +5,7 @@
 
 namespace qutlass {
 
-const TileKernels kAvx512TileKernels = {Avx512::kTiles, rows<Avx512>, find<Avx512>, int8_scale,
-                                        round,          correct,      finish};
+const TileKernels kAvx512TileKernels = {
+    Avx512::kTiles, Avx512::kMatrixRows, rows<Avx512>, find<Avx512>, int8_scale, round, correct, finish};
 
 }  // namespace qutlass
