@@ -151,6 +151,10 @@ void Activations::pack_values(const Panel& panel, const Buffers& buffers) {
   for (int m = 0; m < rows; ++m) {
     const float* x = load_values(panel.row + m, buffers.row.as<float>());
     uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_;
+    if (packing_ == Packing::kFloats && rows == 1) {
+      std::memcpy(out, x, static_cast<size_t>(row_bytes_));
+      continue;
+    }
     if (packing_ == Packing::kFloats) {
       for (int64_t i = 0; i < padded_cols(); ++i, out += 4 * rows) std::memcpy(out + 4 * m, x + i, 4);
       continue;
@@ -224,7 +228,10 @@ void Activations::pack_codes(const Panel& panel, const Buffers& buffers) {
       int32_t sums[kTileCols / 16];
       kernels_.correct(codes, block_, corrected_, multiplied_excess(format_), sums);
       for (int64_t i = 0; i < corrections; ++i, out += 4 * rows) std::memcpy(out + 4 * m, sums + i, 4);
-      for (int64_t i = 0; i < block_ / 4; ++i) std::memcpy(out + order.offset(i, m), codes + 4 * i, 4);
+      if (rows == 1) std::memcpy(out, codes, static_cast<size_t>(block_));
+      for (int64_t i = 0; rows > 1 && i < block_ / 4; ++i) {
+        std::memcpy(out + order.offset(i, m), codes + 4 * i, 4);
+      }
       out += rows * block_;
     }
   }
