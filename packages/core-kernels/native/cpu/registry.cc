@@ -42,7 +42,8 @@ void run(Context& context, const qutlass_matmul_problem& problem) {
 
 // peak_fraction: from rates measured on one Zen 3 core at 3.2 GHz with M = N = K = 2048 (generic kernels:
 // M = 128), of the 32 operations per clock in float32, or 128 on bytes, that its vector units have; with
-// tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well.
+// tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well. AMX has
+// units of its own and counts as the best of the others.
 const Kernel kKernels[] = {
     {{"cpu.tiles.i32.amx", "cpu", "amx", "i32", 1, kTileRows, kTileCols, 0, 1, "int8", 0, 1, 0, 0},
      require_integer_tiles,

@@ -85,7 +85,7 @@ bool has_small(const float* x, int64_t count) {
 
 // Of one thread.
 struct Activations::Buffers {
-  Scratch row;    // float32, where A has another type
+  Scratch row;    // float32
   Scratch codes;  // of a block
 
   Buffers(MemoryPool& memory, const Activations& a)
@@ -159,16 +159,16 @@ void Activations::pack_values(const Panel& panel, const Buffers& buffers) {
       for (int64_t i = 0; i < padded_cols(); ++i, out += 4 * rows) std::memcpy(out + 4 * m, x + i, 4);
       continue;
     }
-    const WordOrder order_of_words = word_order(rows);
-    int64_t word = 0;
     if (has_small(x, cols_)) holds_small_ = true;
+    const WordOrder words = word_order(rows);
+    int64_t word = 0;
     const int columns = 32 / format_.bits();
     const auto& order = kPairOrder[columns == 8];
     for (int64_t begin = 0; begin < padded_cols(); begin += columns) {
       for (int i = 0; i < columns; i += 2) {
         const uint32_t first = std::bit_cast<uint32_t>(x[begin + order[i]]) >> 16;
         const uint32_t pair = first | (std::bit_cast<uint32_t>(x[begin + order[i + 1]]) & 0xFFFF0000u);
-        std::memcpy(out + order_of_words.offset(word++, m), &pair, sizeof pair);
+        std::memcpy(out + words.offset(word++, m), &pair, sizeof pair);
       }
     }
   }

@@ -12,10 +12,10 @@ namespace qutlass {
 enum class Packing {
   // Blocks of one group of B, float32 [column][row].
   kFloats,
-  // The same in bf16, [pair of columns][row][2], in the order of kPairOrder: values that are exact in it, of
-  // which
-  // none but zero is smaller than kLeastOfPairs. So no product, nor any sum of them, is subnormal, whatever
-  // codes they are multiplied with: these are multiples of 2^-16.
+  // The same in bf16, [pair of columns][row][2], in the order of kPairOrder: values that are exact in it,
+  // none
+  // but zero smaller than kLeastOfPairs. So products with values of codes, which are multiples of 2^-16, and
+  // their sums are never subnormal.
   kPairs,
   // Blocks of at least one group of B: float32 scales [row]; for each group the correction [row], an int32
   // that stands for the excess or the zero points of B's codes; then int8 codes [column / 4][row][4].
@@ -26,8 +26,7 @@ enum class Packing {
 };
 
 inline constexpr float kLeastOfPairs = 0x1p-64f;
-// Columns of a word in the order in which pairs are multiplied: four, or the first four of eight and the
-// others.
+// Columns of a word, four or eight, in the order in which pairs are multiplied.
 inline constexpr int kPairOrder[2][8] = {{0, 2, 1, 3}, {0, 2, 4, 6, 1, 3, 5, 7}};
 
 // Columns whose products fit sums of 32 bits, with what is to be subtracted: 255 * 128 * 2^15 is below
@@ -47,8 +46,8 @@ inline constexpr int kMostTiles = 2;
 struct TileKernels {
   // How many 16 rows of B are multiplied at a time: 1 or 2.
   int tiles;
-  // Panels of so many rows lie as matrices [row][column] of those columns of a block that share a correction
-  // or, at most, of a tile, where others have a word of every row; 0: none do.
+  // Panels of so many rows have their words as matrices [row][column], each of the columns that share a
+  // correction, or of a tile if that is less; 0: none do.
   int matrix_rows;
   // Rows of the widest panels of A; the others have 8, 4, 2 and 1.
   int (*rows)(const TileFormat& format, Packing packing);

@@ -236,8 +236,8 @@ struct Avx2::Codes<TileCode::kInt8> : FloatZeros {
   }
 };
 
-// A sign, exponent and fraction of fp8 in the places of float32's, where only the bias differs: by a factor.
-// Codes from the first one on that is no number stand for infinity or NaN as float32 has them.
+// Sign, exponent and fraction of fp8 in the places of float32's, where only the bias differs: by a factor.
+// What comes after the largest number is infinity or NaN.
 template <int kExponentBits, int kBias>
 struct Fp8Codes : FloatZeros {
   static constexpr int kBits = 8;
