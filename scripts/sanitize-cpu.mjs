@@ -10,13 +10,13 @@ const USAGE = `usage: npm run sanitize:cpu -- [checkers] [packages] [instruction
   checkers          asan (AddressSanitizer and UndefinedBehaviorSanitizer over the suites),
                     valgrind (memcheck over suites with small shapes)
   packages          core-kernels, quant, gemm, layers
-  instruction sets  generic, avx2, avx512
+  instruction sets  generic, avx2, avx512, avx512bf16, amx
 
 Of what is not named, all. It needs the built packages (npm run build), GCC with its sanitizers, and valgrind with its
 header.`;
 
 const PACKAGES = ['core-kernels', 'quant', 'gemm', 'layers'];
-const ISAS = ['generic', 'avx2', 'avx512'];
+const ISAS = ['generic', 'avx2', 'avx512', 'avx512bf16', 'amx'];
 
 const root = dirname(import.meta.dirname);
 

@@ -146,7 +146,7 @@ it('info names the processor and the instruction set', () => {
   const { kind, info } = Device.default;
   const { name, isa, threads } = info;
   expect(name).not.toBe('');
-  expect(isa).toMatch(kind === 'cpu' ? /^(avx512|avx2|generic)$/ : /^sm_\d+$/);
+  expect(isa).toMatch(kind === 'cpu' ? /^(amx|avx512(bf16)?|avx2|generic)$/ : /^sm_\d+$/);
   expect(threads).toBeGreaterThan(0);
 });
 

@@ -42,7 +42,7 @@ it('lists every kernel, the reference among them', () => {
     available: true,
   });
   // Each holds those before it.
-  const sets = ['', 'avx2', 'avx512'];
+  const sets = ['', 'avx2', 'avx512', 'avx512bf16', 'amx'];
   const own = sets.indexOf(Device.open('cpu').info.isa.replace('generic', ''));
   for (const kernel of kernels) {
     if (kernel.device === 'cpu') {

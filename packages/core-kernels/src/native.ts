@@ -23,7 +23,7 @@ export type RoundingHandle = Handle<'rounding'>;
 export interface NativeDeviceInfo {
   /** Model of the processor or GPU. */
   readonly name: string;
-  /** What the kernels are made for: `avx512`, `avx2`, `generic`, `sm_90`. */
+  /** What the kernels are made for: `amx`, `avx512bf16`, `avx512`, `avx2`, `generic`, `sm_90`. */
   readonly isa: string;
   /** Of a GPU: the newest CUDA version that its driver runs, `13.0`; else empty. */
   readonly driver: string;

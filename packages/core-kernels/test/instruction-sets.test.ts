@@ -40,7 +40,7 @@ function run(isa: string) {
 }
 
 it('attention and norms are the same to the bit', () => {
-  const results = ['generic', 'avx2', 'avx512'].map(run);
+  const results = ['generic', 'avx2', 'avx512', 'avx512bf16', 'amx'].map(run);
   expect(results[0]?.used).toBe('generic');
   expect(new Set(results.map(({ digest }) => digest)).size).toBe(1);
 });

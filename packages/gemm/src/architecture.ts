@@ -26,8 +26,9 @@ const BLACKWELL_RTX: Rates = { f32: 256, f16: 1024, bf16: 1024, fp8: 2048, int8:
  * NVIDIA: peak rate / (multiprocessors x boost clock). sm_121 is taken for sm_120; its rates are not published.
  */
 export const RATES: Readonly<Record<Architecture, Rates>> = {
-  // Two 256-bit units per core: 8 fused multiply-adds of float32 each, or 32 of bytes (vpmaddubsw).
-  x64: { f32: 32, int8: 128 },
+  // Two 256-bit units per core: 8 fused multiply-adds of float32 each, 16 of bf16 where there are any (vdpbf16ps), or 32 of
+  // bytes (vpmaddubsw).
+  x64: { f32: 32, bf16: 64, int8: 128 },
   sm_75: { f32: 128, f16: 1024, int8: 2048, int4: 4096 },
   sm_80: { f32: 128, f16: 2048, bf16: 2048, int8: 4096, int4: 8192 },
   sm_86: AMPERE_SMALL,

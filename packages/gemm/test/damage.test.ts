@@ -5,7 +5,9 @@ import {
   formatByName,
   type OperandA,
   type OperandB,
+  prepare,
   quantize,
+  scope,
   Tensor,
 } from '../src/index.js';
 import { attempt, denseValues, KERNELS } from './operands.js';
@@ -64,8 +66,11 @@ it.each(formats)('of a weight in $name stays in its column', async (format) => {
   for (const m of [2, 11]) {
     using w = withNaN(19, 256, 13);
     using q = quantize(w, format);
-    using a = withNaN(m, 256, undefined);
-    await expectDamage(a, q, { rows: [], cols: [13] });
+    using prepared = prepare(q);
+    for (const dtype of ['f32', 'bf16'] as const) {
+      using a = scope(() => withNaN(m, 256, undefined).to(dtype));
+      for (const b of [q, prepared]) await expectDamage(a, b, { rows: [], cols: [13] });
+    }
   }
 });
 
@@ -75,7 +80,8 @@ it.each(formats)('of both operands in $name stays in its row and column', async 
     using w = withNaN(19, 256, 13);
     using qx = quantize(x, format);
     using qw = quantize(w, format);
-    await expectDamage(qx, qw, { rows: [1], cols: [13] });
+    using prepared = prepare(qw);
+    for (const b of [qw, prepared]) await expectDamage(qx, b, { rows: [1], cols: [13] });
   }
 });
 

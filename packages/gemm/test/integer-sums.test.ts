@@ -23,6 +23,7 @@ describe('int8 beyond the range of 32-bit sums', () => {
     { m: 1, zero: -128 },
     { m: 7, zero: -128 },
     { m: 15, zero: undefined },
+    { m: 35, zero: -128 },
   ])('M = $m, zero point $zero', async ({ m, zero }) => {
     using a = matrix(m, zero);
     using b = matrix(3, zero);

@@ -6,11 +6,8 @@ namespace qutlass {
 const AttendLoops kGenericAttendLoops = {score, exponentiate, add_weighted};
 
 const AttendLoops& attend_loops() {
-  switch (isa()) {
-    case Isa::kAvx512: return kAvx512AttendLoops;
-    case Isa::kAvx2: return kAvx2AttendLoops;
-    default: return kGenericAttendLoops;
-  }
+  if (isa() >= Isa::kAvx512) return kAvx512AttendLoops;
+  return isa() == Isa::kAvx2 ? kAvx2AttendLoops : kGenericAttendLoops;
 }
 
 }  // namespace qutlass

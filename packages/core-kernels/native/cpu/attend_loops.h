@@ -9,17 +9,31 @@
 namespace qutlass {
 namespace {
 
+// The partial sums of four inner products, each as in dot.h.
+inline void add_products_of_four(const float* a, const float* b, int64_t stride, int64_t count,
+                                 Floats16 (&lanes)[4]) {
+  constexpr int kLanes = 16;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    Floats16 x, y;
+    __builtin_memcpy(&x, a + i, sizeof x);
+    for (int row = 0; row < 4; ++row) {
+      __builtin_memcpy(&y, b + row * stride + i, sizeof y);
+      lanes[row] += x * y;
+    }
+  }
+  for (int row = 0; row < 4; ++row) add_products(a + i, b + row * stride + i, count - i, lanes[row]);
+}
+
 inline void score(const float* query, const float* keys, int64_t stride, int64_t count, int64_t head_dim,
                   float scale, float* scores) {
   int64_t t = 0;
-  // Four rows at a time share the ends of their sums.
+  // Four rows at a time share what is loaded of the query, and the ends of their sums.
   for (; t + 4 <= count; t += 4, keys += 4 * stride) {
+    Floats16 lanes[4] = {};
+    add_products_of_four(query, keys, stride, head_dim, lanes);
     Floats4 rows[4];
-    for (int i = 0; i < 4; ++i) {
-      Floats16 lanes{};
-      add_products(query, keys + i * stride, head_dim, lanes);
-      rows[i] = quarter_sum(lanes);
-    }
+    for (int i = 0; i < 4; ++i) rows[i] = quarter_sum(lanes[i]);
     const Floats4 low01 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5);
     const Floats4 low23 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5);
     const Floats4 high01 = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7);
@@ -47,20 +61,53 @@ inline float exponentiate(float* scores, int64_t count, float shift) {
   return sum_of(lanes);
 }
 
-// Four rows to each pass over the sum.
+// The same for kVectors vectors of 16 elements of every row, whose sums stay in registers. Rows are added
+// four at a time.
+template <int kVectors>
+inline void add_weighted_vectors(const float* weights, const float* values, int64_t stride, int64_t count,
+                                 float* sum) {
+  constexpr int kLanes = 16;
+  Floats16 sums[kVectors];
+  __builtin_memcpy(sums, sum, sizeof sums);
+  int64_t t = 0;
+  for (; t + 4 <= count; t += 4, values += 4 * stride) {
+    for (int i = 0; i < kVectors; ++i) {
+      Floats16 products[4];
+      for (int row = 0; row < 4; ++row) {
+        __builtin_memcpy(&products[row], values + row * stride + i * kLanes, sizeof products[row]);
+        products[row] *= weights[t + row];
+      }
+      sums[i] += (products[0] + products[1]) + (products[2] + products[3]);
+    }
+  }
+  for (; t < count; ++t, values += stride) {
+    for (int i = 0; i < kVectors; ++i) {
+      Floats16 x;
+      __builtin_memcpy(&x, values + i * kLanes, sizeof x);
+      sums[i] += weights[t] * x;
+    }
+  }
+  __builtin_memcpy(sum, sums, sizeof sums);
+}
+
 inline void add_weighted(const float* weights, const float* values, int64_t stride, int64_t count,
                          int64_t head_dim, float* sum) {
-  int64_t t = 0;
-  for (; t + 4 <= count; t += 4) {
-    const float w0 = weights[t], w1 = weights[t + 1], w2 = weights[t + 2], w3 = weights[t + 3];
-    const float* v0 = values + t * stride;
-    const float* v1 = v0 + stride;
-    const float* v2 = v1 + stride;
-    const float* v3 = v2 + stride;
-    for (int64_t i = 0; i < head_dim; ++i) sum[i] += (w0 * v0[i] + w1 * v1[i]) + (w2 * v2[i] + w3 * v3[i]);
+  constexpr int kWide = 64, kNarrow = 16;
+  int64_t i = 0;
+  for (; i + kWide <= head_dim; i += kWide) {
+    add_weighted_vectors<kWide / 16>(weights, values + i, stride, count, sum + i);
   }
-  for (; t < count; ++t) {
-    for (int64_t i = 0; i < head_dim; ++i) sum[i] += weights[t] * values[t * stride + i];
+  for (; i + kNarrow <= head_dim; i += kNarrow) {
+    add_weighted_vectors<kNarrow / 16>(weights, values + i, stride, count, sum + i);
+  }
+  for (; i < head_dim; ++i) {
+    int64_t t = 0;
+    for (; t + 4 <= count; t += 4) {
+      const float* v = values + t * stride + i;
+      sum[i] += (weights[t] * v[0] + weights[t + 1] * v[stride]) +
+                (weights[t + 2] * v[2 * stride] + weights[t + 3] * v[3 * stride]);
+    }
+    for (; t < count; ++t) sum[i] += weights[t] * values[t * stride + i];
   }
 }
 

@@ -1,6 +1,7 @@
 #include "cpu/dense.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "check.h"
@@ -54,6 +55,11 @@ class PackedRows {
 
 int panel_rows(int64_t rows) { return rows >= kDotRows ? kDotRows : rows >= 2 ? 2 : 1; }
 
+// Of 4 rows, then of 2 and of 1.
+int64_t panels_of(int64_t rows) {
+  return rows / kDotRows + std::popcount(static_cast<uint64_t>(rows % kDotRows));
+}
+
 // Rows [first, last) of A with kDotCols rows of B from `col` on.
 class DenseProduct {
  public:
@@ -63,8 +69,7 @@ class DenseProduct {
   void run(int64_t first, int64_t last, int64_t col, float* lanes, double* sums) const {
     const int64_t k = b_.shape[1], cols = std::min<int64_t>(kDotCols, b_.shape[0] - col);
     const int64_t width = dtype_bytes(b_.dtype);
-    const int64_t panels = ceil_div(last - first, kDotRows) + kDotRows / 2;
-    std::memset(lanes, 0, static_cast<size_t>(panels * kTileLanes) * sizeof(float));
+    std::memset(lanes, 0, static_cast<size_t>(panels_of(last - first) * kTileLanes) * sizeof(float));
     std::memset(sums, 0, static_cast<size_t>((last - first) * kDotCols) * sizeof(double));
     for (int64_t block = 0, begin = 0; begin < k; ++block, begin += kDotBlock) {
       const void* b[kDotCols];
@@ -114,7 +119,8 @@ void matmul_dense(Context& context, const qutlass_matmul_problem& problem, const
   const int64_t per_piece = std::clamp<int64_t>(std::max(even, least), 1, column_blocks);
   const int64_t pieces = ceil_div(column_blocks, per_piece);
   context.threads.parallel_for(row_blocks * pieces, 1, [&](int64_t begin, int64_t end) {
-    const int64_t panels = kRowsTogether / kDotRows + kDotRows / 2;
+    // Rows beyond a multiple of kDotRows have two panels at most.
+    const int64_t panels = std::min(kRowsTogether, m) / kDotRows + 2;
     const Scratch lanes(context.memory, static_cast<size_t>(panels * kTileLanes) * sizeof(float));
     double sums[kRowsTogether * kDotCols];
     for (int64_t i = begin; i < end; ++i) {

@@ -43,14 +43,28 @@ void run(Context& context, const qutlass_matmul_problem& problem) {
 
 // peak_fraction: from rates measured on one Zen 3 core at 3.2 GHz with M = N = K = 2048 (generic kernels:
 // M = 128), of the 32 operations per clock in float32, or 128 on bytes, that its vector units have; with
-// tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well.
+// tiles on one Zen 4 core, nvfp4 and int4 in groups of 128. These take any number of rows as well. AMX has
+// units of its own and counts as the best of the others.
 const Kernel kKernels[] = {
+    {{"cpu.tiles.i32.amx", "cpu", "amx", "i32", 1, kTileRows, kTileCols, 0, 1, "int8", 0, 1, 0, 0},
+     require_integer_tiles,
+     run<matmul_tiles_i32, kAmxTileKernels>},
+    {{"cpu.tiles.int8.amx", "cpu", "amx", "f32", 1, kTileRows, kTileCols, 0, 1, "int8", 0, 1, 0, 0},
+     require_int8_tiles,
+     run<matmul_tiles_int8, kAmxTileKernels>},
+    {{"cpu.tiles.bf16.amx", "cpu", "amx", "f32", 1, kTileRows, kTileCols, 0, 1, "bf16", 0, 1, 0, 0},
+     require_bf16_tiles,
+     run<matmul_tiles_bf16, kAmxBf16TileKernels>},
     {{"cpu.tiles.i32.avx512", "cpu", "avx512", "i32", 1, kTileRows, kTileCols, 0, 0.8, "int8", 0, 1, 0, 0},
      require_integer_tiles,
      run<matmul_tiles_i32, kAvx512TileKernels>},
     {{"cpu.tiles.int8.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.7, "int8", 0, 1, 0, 0},
      require_int8_tiles,
      run<matmul_tiles_int8, kAvx512TileKernels>},
+    {{"cpu.tiles.bf16.avx512bf16", "cpu", "avx512bf16", "f32", 1, kTileRows, kTileCols, 0, 0.8, "bf16", 0, 1,
+      0, 0},
+     require_bf16_tiles,
+     run<matmul_tiles_bf16, kAvx512Bf16TileKernels>},
     {{"cpu.tiles.f32.avx512", "cpu", "avx512", "f32", 1, kTileRows, kTileCols, 0, 0.9, "f32", 0, 1, 0, 0},
      require_tiles,
      run<matmul_tiles_f32, kAvx512TileKernels>},

@@ -22,11 +22,9 @@ template <typename Body>
 
 template <typename Body>
 inline void vectorized(const Body& body) {
-  switch (isa()) {
-    case Isa::kAvx512: return run_avx512(body);
-    case Isa::kAvx2: return run_avx2(body);
-    default: body();
-  }
+  if (isa() >= Isa::kAvx512) return run_avx512(body);
+  if (isa() == Isa::kAvx2) return run_avx2(body);
+  body();
 }
 
 }  // namespace

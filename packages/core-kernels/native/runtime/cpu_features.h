@@ -1,6 +1,11 @@
 // Which instruction sets the kernels may use on this machine.
 #pragma once
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -9,11 +14,22 @@
 namespace qutlass {
 
 // Each holds those before it.
-enum class Isa { kGeneric, kAvx2, kAvx512 };
+enum class Isa { kGeneric, kAvx2, kAvx512, kAvx512Bf16, kAmx };
 
-inline constexpr const char* kIsaNames[] = {"generic", "avx2", "avx512"};
+inline constexpr const char* kIsaNames[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
 
 // avx512 is what Ice Lake, Zen 4 and their successors have: VNNI and VBMI besides the sets of Skylake-X.
+// avx512bf16 is what Zen 4 has, amx (with matrices of int8 and bf16) Sapphire Rapids.
+// Linux saves the registers of matrices, 8 KB for each thread, only for processes that ask for it.
+inline bool may_use_amx() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 inline Isa find_isa() {
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
@@ -21,14 +37,18 @@ inline Isa find_isa() {
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
-  return avx512 ? Isa::kAvx512 : Isa::kAvx2;
+  if (!avx512) return Isa::kAvx2;
+  if (!__builtin_cpu_supports("avx512bf16")) return Isa::kAvx512;
+  const bool amx = __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+                   __builtin_cpu_supports("amx-bf16") && may_use_amx();
+  return amx ? Isa::kAmx : Isa::kAvx512Bf16;
 #else
   return Isa::kGeneric;
 #endif
 }
 
 // The instruction set of the kernels: what the machine has, or less, by the environment variable QUTLASS_ISA
-// (generic, avx2 or avx512), so that all kernels can be tested on one machine.
+// (one of kIsaNames), so that all kernels can be tested on one machine.
 inline Isa isa() {
   static const Isa chosen = [] {
     const Isa found = find_isa();

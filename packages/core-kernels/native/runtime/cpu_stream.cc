@@ -1,5 +1,6 @@
 #include "cpu_stream.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,8 +17,18 @@ namespace {
 
 class HostMemory final : public MemorySource {
  public:
-  void* take(size_t bytes) override { return std::aligned_alloc(64, bytes); }
+  // Blocks that fill huge pages begin with one, and are made of them where the system has any: a product
+  // reads a weight faster than the processor looks up pages of 4 KB.
+  void* take(size_t bytes) override {
+    if (bytes < kHugePage) return std::aligned_alloc(kLine, bytes);
+    void* const block = std::aligned_alloc(kHugePage, bytes);
+    if (block) madvise(block, bytes, MADV_HUGEPAGE);
+    return block;
+  }
   void give_back(void* block) noexcept override { std::free(block); }
+
+ private:
+  static constexpr size_t kLine = 64, kHugePage = 2 << 20;
 };
 
 class CpuEvent final : public Event {

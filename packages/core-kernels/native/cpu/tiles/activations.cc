@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
+#include "cpu/vectorized.h"
 #include "numerics/quantized.h"
 #include "reference/dense_rows.h"
 #include "reference/matmul_problem.h"
@@ -11,12 +13,12 @@
 namespace qutlass {
 namespace {
 
-// Panels of the widest kind, then of 4, 2 and 1 rows.
+// Panels of the widest kind, then of 8, 4, 2 and 1 rows.
 std::vector<Panel> split_rows(int64_t rows, int widest) {
   std::vector<Panel> panels;
   int width = widest;
   for (int64_t row = 0; row < rows; row += width) {
-    while (width > rows - row) width = width > 4 ? 4 : width / 2;
+    while (width > rows - row) width = width > 8 ? 8 : width > 4 ? 4 : width / 2;
     panels.push_back({row, width});
   }
   return panels;
@@ -43,7 +45,8 @@ constexpr PairTable kE2M1Pairs = pair_table(QUTLASS_E2M1), kInt4Pairs = pair_tab
 
 int64_t find_block(const qutlass_operand& a, const TileFormat& format, Packing packing) {
   switch (packing) {
-    case Packing::kFloats: return format.group;
+    case Packing::kFloats:
+    case Packing::kPairs: return format.group;
     // Fewer than 32 dense values are not worth a scale.
     case Packing::kBlocks: return a.is_quantized ? format.group : std::max(format.group, 32);
     default: {
@@ -55,21 +58,41 @@ int64_t find_block(const qutlass_operand& a, const TileFormat& format, Packing p
 
 int64_t bytes_of_block(Packing packing, int64_t block, int64_t corrected) {
   if (packing == Packing::kFloats) return block * 4;
+  if (packing == Packing::kPairs) return block * 2;
   return block + 4 * (block / corrected) + (packing == Packing::kBlocks ? 4 : 0);
+}
+
+// Whether the scale of a row is left out when its values are packed.
+bool has_row_scales(const qutlass_operand& a) { return a.is_quantized && a.quantized.format.group_cols == 0; }
+
+bool packs_values(Packing packing) { return packing == Packing::kFloats || packing == Packing::kPairs; }
+
+// Whether there is a value but zero that is too small for pairs.
+bool has_small(const float* x, int64_t count) {
+  constexpr auto kLeast = std::bit_cast<uint32_t>(kLeastOfPairs);
+  bool small = false;
+  vectorized([=, &small] {
+    uint32_t any = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      any |= (std::bit_cast<uint32_t>(x[i]) & 0x7FFFFFFFu) - 1 < kLeast - 1 ? 1u : 0u;
+    }
+    small = any != 0;
+  });
+  return small;
 }
 
 }  // namespace
 
 // Of one thread.
 struct Activations::Buffers {
-  Scratch row;    // float32, where A has another type
+  Scratch row;    // float32
   Scratch codes;  // of a block
 
   Buffers(MemoryPool& memory, const Activations& a)
-      : row(memory, a.a_.is_quantized || a.a_.dense.dtype == QUTLASS_F32
+      : row(memory, a.a_.is_quantized && !packs_values(a.packing_)
                         ? 0
-                        : static_cast<size_t>(a.cols_) * sizeof(float)),
-        codes(memory, a.packing_ == Packing::kFloats ? 0 : static_cast<size_t>(a.block_)) {}
+                        : static_cast<size_t>(a.padded_cols()) * sizeof(float)),
+        codes(memory, packs_values(a.packing_) ? 0 : static_cast<size_t>(a.block_)) {}
 };
 
 Activations::Activations(Context& context, const qutlass_operand& a, const TileFormat& format,
@@ -83,16 +106,18 @@ Activations::Activations(Context& context, const qutlass_operand& a, const TileF
       corrected_(packing == Packing::kIntegers ? block_ : format.group),
       block_bytes_(bytes_of_block(packing, block_, corrected_)),
       row_bytes_(ceil_div(cols_, block_) * block_bytes_),
-      panels_(split_rows(operand_rows(a), kernels.rows)),
-      row_scales_(packing == Packing::kIntegers ? static_cast<size_t>(operand_rows(a)) : 0),
+      widest_(kernels.rows(format, packing)),
+      panels_(split_rows(operand_rows(a), widest_)),
+      row_scales_(packing == Packing::kIntegers || has_row_scales(a) ? static_cast<size_t>(operand_rows(a))
+                                                                     : 0),
       packed_(context.memory, static_cast<size_t>(operand_rows(a) * row_bytes_)) {
   const auto count = static_cast<int64_t>(panels_.size());
-  context.threads.parallel_for(count, rows_per_piece(kernels.rows * cols_), [&](int64_t begin, int64_t end) {
+  context.threads.parallel_for(count, rows_per_piece(widest_ * cols_), [&](int64_t begin, int64_t end) {
     const Buffers buffers(context.memory, *this);
     for (int64_t i = begin; i < end; ++i) {
       const Panel& panel = panels_[static_cast<size_t>(i)];
-      if (packing == Packing::kFloats) {
-        pack_floats(panel, buffers);
+      if (packs_values(packing)) {
+        pack_values(panel, buffers);
       } else {
         pack_codes(panel, buffers);
       }
@@ -101,22 +126,81 @@ Activations::Activations(Context& context, const qutlass_operand& a, const TileF
 }
 
 double Activations::unit() const {
-  if (packing_ == Packing::kFloats) return 1;
+  if (packs_values(packing_)) return 1;
   return multiplied_unit(format_) * (a_.is_quantized ? code_unit(a_.quantized.format.element) : 1);
 }
 
-void Activations::pack_floats(const Panel& panel, const Buffers& buffers) const {
-  for (int m = 0; m < panel.rows; ++m) {
-    const float* x = load_row(a_.dense, (panel.row + m) * cols_, cols_, buffers.row.as<float>());
-    float* out = packed_.as<float>() + panel.row * row_bytes_ / 4 + m;
-    const int64_t padded = ceil_div(cols_, block_) * block_;
-    for (int64_t i = 0; i < padded; ++i, out += panel.rows) *out = i < cols_ ? x[i] : 0.0f;
+// Where words of 32 bits of the rows of a panel lie: runs of a power of two of one row, then of the next one.
+struct Activations::WordOrder {
+  int64_t rows, run;
+  int shift;
+
+  int64_t offset(int64_t word, int64_t row) const {
+    return 4 * ((((word >> shift) * rows + row) << shift) + (word & (run - 1)));
   }
+};
+
+Activations::WordOrder Activations::word_order(int rows) const {
+  const int64_t columns = std::min<int64_t>(packs_values(packing_) ? block_ : corrected_, kTileCols);
+  const int64_t run = rows != kernels_.matrix_rows ? 1 : columns / (packing_ == Packing::kPairs ? 2 : 4);
+  return {rows, run, std::countr_zero(static_cast<uint64_t>(run))};
+}
+
+void Activations::pack_values(const Panel& panel, const Buffers& buffers) {
+  const int rows = panel.rows;
+  for (int m = 0; m < rows; ++m) {
+    const float* x = load_values(panel.row + m, buffers.row.as<float>());
+    uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_;
+    if (packing_ == Packing::kFloats && rows == 1) {
+      std::memcpy(out, x, static_cast<size_t>(row_bytes_));
+      continue;
+    }
+    if (packing_ == Packing::kFloats) {
+      for (int64_t i = 0; i < padded_cols(); ++i, out += 4 * rows) std::memcpy(out + 4 * m, x + i, 4);
+      continue;
+    }
+    if (has_small(x, cols_)) holds_small_ = true;
+    const WordOrder words = word_order(rows);
+    int64_t word = 0;
+    const int columns = 32 / format_.bits();
+    const auto& order = kPairOrder[columns == 8];
+    for (int64_t begin = 0; begin < padded_cols(); begin += columns) {
+      for (int i = 0; i < columns; i += 2) {
+        const uint32_t first = std::bit_cast<uint32_t>(x[begin + order[i]]) >> 16;
+        const uint32_t pair = first | (std::bit_cast<uint32_t>(x[begin + order[i + 1]]) & 0xFFFF0000u);
+        std::memcpy(out + words.offset(word++, m), &pair, sizeof pair);
+      }
+    }
+  }
+}
+
+const float* Activations::load_values(int64_t row, float* buffer) {
+  if (!a_.is_quantized) {
+    const float* x = load_row(a_.dense, row * cols_, cols_, buffer);
+    if (x != buffer && padded_cols() == cols_) return x;
+    if (x != buffer) std::memcpy(buffer, x, static_cast<size_t>(cols_) * sizeof(float));
+  } else {
+    const qutlass_quantized& q = a_.quantized;
+    const int bits = element_storage_bits(q.format.element);
+    const auto& table = decode_table(q.format.element);
+    const bool has_groups = q.format.group_cols != 0;
+    if (!has_groups) row_scales_[static_cast<size_t>(row)] = static_cast<double>(load_scale_of(row, 0));
+    for (int64_t begin = 0; begin < cols_; begin += group_cols(q)) {
+      const float scale = has_groups ? load_scale_of(row, begin) : 1.0f;
+      const int64_t end = std::min(begin + group_cols(q), cols_);
+      for (int64_t i = begin; i < end; ++i) {
+        buffer[i] = table[load_code(q.codes, bits, row * cols_ + i)] * scale;
+      }
+    }
+  }
+  std::fill(buffer + cols_, buffer + padded_cols(), 0.0f);
+  return buffer;
 }
 
 void Activations::pack_codes(const Panel& panel, const Buffers& buffers) {
   const int rows = panel.rows;
   const int64_t corrections = block_ / corrected_;
+  const WordOrder order = word_order(rows);
   auto* const codes = buffers.codes.as<int8_t>();
   for (int m = 0; m < rows; ++m) {
     const int64_t row = panel.row + m;
@@ -144,7 +228,11 @@ void Activations::pack_codes(const Panel& panel, const Buffers& buffers) {
       int32_t sums[kTileCols / 16];
       kernels_.correct(codes, block_, corrected_, multiplied_excess(format_), sums);
       for (int64_t i = 0; i < corrections; ++i, out += 4 * rows) std::memcpy(out + 4 * m, sums + i, 4);
-      for (int64_t i = 0; i < block_; i += 4, out += 4 * rows) std::memcpy(out + 4 * m, codes + i, 4);
+      if (rows == 1) std::memcpy(out, codes, static_cast<size_t>(block_));
+      for (int64_t i = 0; rows > 1 && i < block_ / 4; ++i) {
+        std::memcpy(out + order.offset(i, m), codes + 4 * i, 4);
+      }
+      out += rows * block_;
     }
   }
 }

@@ -33,8 +33,10 @@ TileFormat tile_format(const qutlass_quantized& q) {
     case QUTLASS_INT4:
     case QUTLASS_UINT4: return {TileCode::kInt4, scale, group, zero_points};
     case QUTLASS_INT8: return {TileCode::kInt8, scale, group, zero_points};
+    case QUTLASS_E4M3: return {TileCode::kE4M3, scale, group, false};
+    case QUTLASS_E5M2: return {TileCode::kE5M2, scale, group, false};
     default:
-      fail(QUTLASS_E_UNSUPPORTED, "q: expected codes of 4 bits or int8, the CPU has no tiles of others");
+      fail(QUTLASS_E_UNSUPPORTED, "q: expected codes of 4 bits, int8 or fp8, the CPU has no tiles of others");
   }
 }
 

@@ -23,6 +23,8 @@ enum class TileCode {
   kE2M1,
   kNF4,
   kInt8,  // unsigned, with an excess of 128
+  kE4M3,
+  kE5M2,
 };
 
 // Scales inside of a row; kNone: the factor of the row is all.
@@ -44,7 +46,7 @@ struct TileFormat {
       default: return 1;
     }
   }
-  constexpr int bits() const { return code == TileCode::kInt8 ? 8 : 4; }
+  constexpr int bits() const { return code >= TileCode::kInt8 ? 8 : 4; }
   // What an unsigned code of an integer exceeds its value by, where that is the same for all.
   constexpr int excess() const { return code == TileCode::kInt8 ? 128 : code == TileCode::kInt4 ? 8 : 0; }
   constexpr int zeros_offset() const { return groups() * kTileRows * scale_bytes(); }

@@ -1,6 +1,9 @@
 #include "cpu/tiles/matmul_tiles.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <bit>
 
 #include "check.h"
 #include "cpu/tiles/activations.h"
@@ -16,9 +19,29 @@ const float kNf4Values[16] = {kNf4[0], kNf4[1], kNf4[2],  kNf4[3],  kNf4[4],  kN
 
 namespace {
 
+constexpr Fp8Bytes fp8_bytes(int32_t element) {
+  Fp8Bytes bytes{};
+  for (uint32_t code = 0; code < 128; ++code) {
+    const auto bits = std::bit_cast<uint32_t>(decode_element(element, static_cast<uint8_t>(code)));
+    bytes.low[code] = static_cast<uint8_t>(bits >> 16);
+    bytes.high[code] = static_cast<uint8_t>(bits >> 24);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+const Fp8Bytes kE4M3Bytes = fp8_bytes(QUTLASS_E4M3), kE5M2Bytes = fp8_bytes(QUTLASS_E5M2);
+
+namespace {
+
 // Rows of A that are multiplied with the tiles that a core has just read: as many as stay in its second-level
-// cache beside them.
-constexpr int64_t kRowBlockBytes = 256 << 10;
+// cache beside them. Tiles come from the next one once for each of these blocks.
+int64_t row_block_bytes() {
+  static const int64_t bytes = std::max<int64_t>(256 << 10, sysconf(_SC_LEVEL2_CACHE_SIZE) / 4 * 3);
+  return bytes;
+}
+
 // A piece of the result that reads less than this, counted for each row of A, takes less time than handing it
 // to another thread.
 constexpr int64_t kLeastBytes = 64 << 10;
@@ -42,27 +65,38 @@ class TileProduct {
     }
   }
 
-  void run(const Panel& panel, int64_t column_block) const {
-    alignas(64) double sums[kMaxRows * kTileRows];
-    std::fill_n(sums, panel.rows * kTileRows, 0.0);
+  // The columns of `blocks` tiles of 16 rows of B from one on, as many as are multiplied at a time or fewer.
+  void run(const Panel& panel, int64_t column_block, int64_t blocks) const {
+    alignas(64) double sums[kMostTiles * kMostRows * kTileRows];
+    std::fill_n(sums, kernels_.tiles * panel.rows * kTileRows, 0.0);
     const uint8_t* b =
         static_cast<const uint8_t*>(problem_.b.quantized.tiles) + column_block * tile_row_bytes_;
-    a_.find_multiply(panel)(format_, a_.panel(panel), b + kFactorBytes, operand_cols(problem_.b), sums);
-    const qutlass_tensor& out = problem_.out;
-    const int64_t n = out.shape[1], column = column_block * kTileRows;
-    const int count = static_cast<int>(std::min<int64_t>(kTileRows, n - column));
-    for (int m = 0; m < panel.rows; ++m) {
-      const int64_t offset = (panel.row + m) * n + column;
-      float rounded[kTileRows];
-      float* target = out.dtype == QUTLASS_F32 ? static_cast<float*>(out.data) + offset : rounded;
-      kernels_.finish(sums + m * kTileRows, b, factor_ * a_.factor(panel.row + m),
-                      bias_ ? bias_ + column : nullptr, count, target);
-      if (target == rounded) store_row(rounded, out, offset, count);
+    // Beyond the last rows stand these, and their sums are not stored.
+    const int64_t next = blocks > 1 ? tile_row_bytes_ : 0;
+    a_.find_multiply(panel)(format_, a_.panel(panel), b + kFactorBytes, next, operand_cols(problem_.b), sums);
+    double row_factors[kMostRows];
+    for (int m = 0; m < panel.rows; ++m) row_factors[m] = factor_ * a_.factor(panel.row + m);
+    for (int64_t i = 0; i < blocks; ++i) {
+      finish(panel, (column_block + i) * kTileRows, sums + i * panel.rows * kTileRows, row_factors,
+             b + i * tile_row_bytes_);
     }
   }
 
  private:
-  static constexpr int kMaxRows = 8;
+  void finish(const Panel& panel, int64_t column, const double* sums, const double* row_factors,
+              const uint8_t* factors) const {
+    const qutlass_tensor& out = problem_.out;
+    const int64_t n = out.shape[1], offset = panel.row * n + column;
+    const int count = static_cast<int>(std::min<int64_t>(kTileRows, n - column));
+    const auto finish_to = [&](float* target, int64_t stride) {
+      kernels_.finish(sums, panel.rows, row_factors, factors, bias_ ? bias_ + column : nullptr, count, target,
+                      stride);
+    };
+    if (out.dtype == QUTLASS_F32) return finish_to(static_cast<float*>(out.data) + offset, n);
+    float rounded[kMostRows * kTileRows];
+    finish_to(rounded, kTileRows);
+    for (int m = 0; m < panel.rows; ++m) store_row(rounded + m * kTileRows, out, offset + m * n, count);
+  }
 
   const qutlass_matmul_problem& problem_;
   const TileFormat& format_;
@@ -75,28 +109,29 @@ class TileProduct {
 };
 
 void multiply(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels,
-              const TileFormat& format, Packing packing) {
-  const Activations a(context, problem.a, format, kernels, packing);
+              const TileFormat& format, const Activations& a) {
   const TileProduct product(context, problem, format, kernels, a);
   const auto panels = static_cast<int64_t>(a.panels().size());
 
   const int64_t per_row_block =
-      std::clamp<int64_t>(kRowBlockBytes / (a.row_bytes() * kernels.rows), 1, panels);
+      std::clamp<int64_t>(row_block_bytes() / (a.row_bytes() * a.widest()), 1, panels);
   const int64_t row_blocks = ceil_div(panels, per_row_block);
   const int64_t column_blocks = ceil_div(operand_rows(problem.b), kTileRows);
-  const int64_t rows = std::min<int64_t>(operand_rows(problem.a), per_row_block * kernels.rows);
+  const int64_t rows = std::min<int64_t>(operand_rows(problem.a), per_row_block * a.widest());
   const int64_t bytes = tile_row_bytes(format, operand_cols(problem.b)) * rows;
   // Several pieces for each thread, since threads may be interrupted.
   const int64_t even = ceil_div(column_blocks, 8 * context.threads.threads());
-  const int64_t per_piece = std::clamp<int64_t>(std::max(even, kLeastBytes / bytes), 1, column_blocks);
+  const int64_t least = std::clamp<int64_t>(std::max(even, kLeastBytes / bytes), 1, column_blocks);
+  const int64_t per_piece = ceil_div(least, kernels.tiles) * kernels.tiles;
   const int64_t pieces = ceil_div(column_blocks, per_piece);
   context.threads.parallel_for(row_blocks * pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i / pieces * per_row_block, last = std::min(first + per_row_block, panels);
       const int64_t column = i % pieces * per_piece, stop = std::min(column + per_piece, column_blocks);
-      for (int64_t block = column; block < stop; ++block) {
+      for (int64_t block = column; block < stop; block += kernels.tiles) {
+        const int64_t blocks = std::min<int64_t>(kernels.tiles, stop - block);
         for (int64_t p = first; p < last; ++p) {
-          product.run(a.panels()[static_cast<size_t>(p)], block);
+          product.run(a.panels()[static_cast<size_t>(p)], block, blocks);
         }
       }
     }
@@ -113,8 +148,26 @@ void require_tiles_of_b(const qutlass_matmul_problem& problem) {
 
 void require_tiles(const qutlass_matmul_problem& problem) {
   require_tiles_of_b(problem);
-  if (problem.a.is_quantized) {
-    fail(QUTLASS_E_UNSUPPORTED, "a: expected a dense matrix, this kernel multiplies no codes of A");
+  if (!problem.a.is_quantized) return;
+  const qutlass_format& a = problem.a.quantized.format;
+  const bool is_float = a.element == QUTLASS_E2M1 || a.element == QUTLASS_E4M3 || a.element == QUTLASS_E5M2;
+  if (!is_float || (a.group_cols != 0 && a.scale_dtype != QUTLASS_F8_E8M0)) {
+    fail(QUTLASS_E_UNSUPPORTED,
+         "a: expected a dense matrix, mxfp4, mxfp8, or fp8 with a scale for whole rows, this kernel "
+         "multiplies values");
+  }
+}
+
+void require_bf16_tiles(const qutlass_matmul_problem& problem) {
+  require_tiles(problem);
+  const qutlass_operand& a = problem.a;
+  if (!a.is_quantized &&
+      (a.dense.dtype != QUTLASS_BF16 || problem.a_rotation.kind != QUTLASS_ROTATION_IDENTITY)) {
+    fail(QUTLASS_E_UNSUPPORTED,
+         "a: expected bf16 that is not to be rotated, or fp8, this kernel rounds no values");
+  }
+  if (problem.b.quantized.format.element == QUTLASS_NF4) {
+    fail(QUTLASS_E_UNSUPPORTED, "b: expected codes whose values are exact in bf16, those of nf4 are not");
   }
 }
 
@@ -131,8 +184,9 @@ void require_int8_tiles(const qutlass_matmul_problem& problem) {
   if (problem.accuracy != QUTLASS_ACCURACY_INT8) {
     fail(QUTLASS_E_UNSUPPORTED, "a: this kernel rounds it to int8, which has to be allowed");
   }
-  if (b.element == QUTLASS_NF4) {
-    fail(QUTLASS_E_UNSUPPORTED, "b: expected integers or e2m1, the values of nf4 have no common unit");
+  if (b.element == QUTLASS_NF4 || b.element == QUTLASS_E4M3 || b.element == QUTLASS_E5M2) {
+    fail(QUTLASS_E_UNSUPPORTED,
+         "b: expected integers or e2m1, other values are no small multiples of a unit");
   }
 }
 
@@ -148,17 +202,30 @@ void require_integer_tiles(const qutlass_matmul_problem& problem) {
 }
 
 void matmul_tiles_f32(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels) {
-  multiply(context, problem, kernels, tile_format(problem.b.quantized), Packing::kFloats);
+  const TileFormat format = tile_format(problem.b.quantized);
+  multiply(context, problem, kernels, format,
+           Activations(context, problem.a, format, kernels, Packing::kFloats));
+}
+
+void matmul_tiles_bf16(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels) {
+  const TileFormat format = tile_format(problem.b.quantized);
+  {
+    const Activations a(context, problem.a, format, kernels, Packing::kPairs);
+    if (!a.holds_small()) return multiply(context, problem, kernels, format, a);
+  }
+  matmul_tiles_f32(context, problem, kAvx512TileKernels);
 }
 
 void matmul_tiles_int8(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels) {
   const TileFormat format = tile_format(problem.b.quantized);
-  const bool of_rows = format.scale == TileScale::kNone;
-  multiply(context, problem, kernels, format, of_rows ? Packing::kIntegers : Packing::kBlocks);
+  const Packing packing = format.scale == TileScale::kNone ? Packing::kIntegers : Packing::kBlocks;
+  multiply(context, problem, kernels, format, Activations(context, problem.a, format, kernels, packing));
 }
 
 void matmul_tiles_i32(Context& context, const qutlass_matmul_problem& problem, const TileKernels& kernels) {
-  multiply(context, problem, kernels, tile_format(problem.b.quantized), Packing::kIntegers);
+  const TileFormat format = tile_format(problem.b.quantized);
+  multiply(context, problem, kernels, format,
+           Activations(context, problem.a, format, kernels, Packing::kIntegers));
 }
 
 }  // namespace qutlass

@@ -2,6 +2,7 @@
 // instruction set that the including file is compiled for.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "cpu/tiles/layout.h"
@@ -52,21 +53,27 @@ inline void correct(const int8_t* codes, int64_t cols, int64_t group, int excess
   }
 }
 
-inline void finish(const double* sums, const uint8_t* factors, double factor, const float* bias, int count,
-                   float* out) {
-  double scaled[kTileRows];
+inline void finish(const double* sums, int rows, const double* row_factors, const uint8_t* factors,
+                   const float* bias, int count, float* out, int64_t stride) {
+  double columns[kTileRows], biases[kTileRows] = {};
   for (int i = 0; i < kTileRows; ++i) {
-    float row_factor;
-    __builtin_memcpy(&row_factor, factors + i * sizeof row_factor, sizeof row_factor);
-    scaled[i] = factor * static_cast<double>(row_factor) * sums[i];
+    float factor;
+    __builtin_memcpy(&factor, factors + i * sizeof factor, sizeof factor);
+    columns[i] = static_cast<double>(factor);
   }
   if (bias) {
-    for (int i = 0; i < count; ++i) scaled[i] += static_cast<double>(bias[i]);
+    for (int i = 0; i < count; ++i) biases[i] = static_cast<double>(bias[i]);
   }
-  if (count == kTileRows) {
-    for (int i = 0; i < kTileRows; ++i) out[i] = static_cast<float>(scaled[i]);
-  } else {
-    for (int i = 0; i < count; ++i) out[i] = static_cast<float>(scaled[i]);
+  for (int m = 0; m < rows; ++m, sums += kTileRows, out += stride) {
+    float rounded[kTileRows];
+    for (int i = 0; i < kTileRows; ++i) {
+      rounded[i] = static_cast<float>(row_factors[m] * columns[i] * sums[i] + biases[i]);
+    }
+    if (count == kTileRows) {
+      __builtin_memcpy(out, rounded, sizeof rounded);
+    } else {
+      __builtin_memcpy(out, rounded, static_cast<size_t>(count) * sizeof(float));
+    }
   }
 }
 

@@ -15,6 +15,13 @@ struct Avx2 {
     __m256i low, high;
   };
   static constexpr int kRows = 4;
+  static constexpr int kSumRows = 4;
+
+  // Panels of A of so many rows are multiplied as matrices; 0: by no panel.
+  static constexpr int kMatrixRows = 0;
+  // What has to stand while they are, kBytes of a row at a time.
+  template <int kRows, int kBytes>
+  struct MatrixUnits {};
 
   static Floats zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Ints zero_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
@@ -80,6 +87,12 @@ struct Avx2 {
       case TileScale::kF16: return {_mm256_cvtph_ps(load16(from)), _mm256_cvtph_ps(load16(from + 16))};
       default: return {_mm256_castsi256_ps(load32(from)), _mm256_castsi256_ps(load32(from + 32))};
     }
+  }
+
+  using Values = Floats;
+  static constexpr int kColumns = 1, kTiles = 1;
+  static Floats multiply_values(Values x, const float* word, Floats z) {
+    return multiply_add(x, broadcast(word), z);
   }
 
   template <TileCode kCode>
@@ -157,22 +170,28 @@ constexpr float kE2M1[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.
 __m256i low_nibbles(__m256i x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
 __m256i high_nibbles(__m256i x) { return low_nibbles(_mm256_srli_epi16(x, 4)); }
 
+// Zero points of all rows, to be subtracted from values.
+struct FloatZeros {
+  using Zeros = Avx2::Floats;
+  static Avx2::Floats zeros(const uint8_t* from) { return Avx2::to_floats(Avx2::bytes(from)); }
+};
+
 template <>
-struct Avx2::Codes<TileCode::kInt4> {
+struct Avx2::Codes<TileCode::kInt4> : FloatZeros {
   static constexpr int kBits = 4;
   static void bytes(const uint8_t* from, Ints& first, Ints& second) {
     const Ints word = load(from);
     first = {low_nibbles(word.low), low_nibbles(word.high)};
     second = {high_nibbles(word.low), high_nibbles(word.high)};
   }
-  template <bool kIsUnsigned>
-  static Floats values(Ints word, int i) {
-    return look_up(word, i, kIsUnsigned ? kUnsigned : kSigned);
+  template <bool kZeros>
+  static Floats values(Ints word, int i, Floats zeros) {
+    return kZeros ? subtract(look_up(word, i, kUnsigned), zeros) : look_up(word, i, kSigned);
   }
 };
 
 template <>
-struct Avx2::Codes<TileCode::kE2M1> {
+struct Avx2::Codes<TileCode::kE2M1> : FloatZeros {
   static constexpr int kBits = 4;
   static void bytes(const uint8_t* from, Ints& first, Ints& second) {
     const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24,  //
@@ -182,42 +201,76 @@ struct Avx2::Codes<TileCode::kE2M1> {
     second = {_mm256_shuffle_epi8(table, second.low), _mm256_shuffle_epi8(table, second.high)};
   }
   template <bool>
-  static Floats values(Ints word, int i) {
+  static Floats values(Ints word, int i, Floats) {
     return look_up(word, i, kE2M1);
   }
 };
 
 template <>
-struct Avx2::Codes<TileCode::kNF4> {
+struct Avx2::Codes<TileCode::kNF4> : FloatZeros {
   static constexpr int kBits = 4;
   template <bool>
-  static Floats values(Ints word, int i) {
+  static Floats values(Ints word, int i, Floats) {
     return look_up(word, i, kNf4Values);
   }
 };
 
 template <>
-struct Avx2::Codes<TileCode::kInt8> {
+struct Avx2::Codes<TileCode::kInt8> : FloatZeros {
   static constexpr int kBits = 8;
   static void bytes(const uint8_t* from, Ints& first, Ints& second) {
     first = load(from);
     second = load(from + kWordBytes);
   }
-  template <bool kIsUnsigned>
-  static Floats values(Ints word, int i) {
-    return {value<kIsUnsigned>(word.low, i), value<kIsUnsigned>(word.high, i)};
+  template <bool kZeros>
+  static Floats values(Ints word, int i, Floats zeros) {
+    if constexpr (kZeros) return subtract({value<0>(word.low, i), value<0>(word.high, i)}, zeros);
+    return {value<128>(word.low, i), value<128>(word.high, i)};
   }
 
  private:
-  template <bool kIsUnsigned>
+  template <int kExcess>
   static __m256 value(__m256i word, int i) {
     const __m256i byte = _mm256_and_si256(_mm256_srli_epi32(word, 8 * i), _mm256_set1_epi32(0xFF));
-    return _mm256_cvtepi32_ps(kIsUnsigned ? byte : _mm256_sub_epi32(byte, _mm256_set1_epi32(128)));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(byte, _mm256_set1_epi32(kExcess)));
   }
 };
 
+// Sign, exponent and fraction of fp8 in the places of float32's, where only the bias differs: by a factor.
+// What comes after the largest number is infinity or NaN.
+template <int kExponentBits, int kBias>
+struct Fp8Codes : FloatZeros {
+  static constexpr int kBits = 8;
+  template <bool>
+  static Avx2::Floats values(Avx2::Ints word, int i, Avx2::Floats) {
+    return {value(word.low, i), value(word.high, i)};
+  }
+
+ private:
+  static __m256 value(__m256i word, int i) {
+    const __m256i code = _mm256_slli_epi32(word, 24 - 8 * i);
+    constexpr int32_t kFields = kExponentBits == 4 ? 0x07F00000 : 0x0FE00000;
+    const __m256i fields = _mm256_and_si256(_mm256_srai_epi32(code, 8 - kExponentBits),
+                                            _mm256_set1_epi32(static_cast<int32_t>(0x80000000u) | kFields));
+    const __m256 x = _mm256_mul_ps(_mm256_castsi256_ps(fields), factor());
+    // e4m3 has NaN in place of 480; e5m2 has infinity in place of 2^16.
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    const __m256 least = _mm256_set1_ps(kExponentBits == 4 ? 480.0f : 65536.0f);
+    const __m256 special = _mm256_cmp_ps(_mm256_andnot_ps(sign, x), least, _CMP_GE_OQ);
+    const __m256 exponent = _mm256_set1_ps(__builtin_inff());
+    return _mm256_or_ps(x, _mm256_and_ps(special, exponent));
+  }
+  static __m256 factor() { return _mm256_castsi256_ps(_mm256_set1_epi32((254 - kBias) << 23)); }
+};
+
+template <>
+struct Avx2::Codes<TileCode::kE4M3> : Fp8Codes<4, 7> {};
+template <>
+struct Avx2::Codes<TileCode::kE5M2> : Fp8Codes<5, 15> {};
+
 }  // namespace
 
-const TileKernels kAvx2TileKernels = {Avx2::kRows, find<Avx2>, int8_scale, round, correct, finish};
+const TileKernels kAvx2TileKernels = {Avx2::kTiles, Avx2::kMatrixRows, rows<Avx2>, find<Avx2>, int8_scale,
+                                      round,        correct,           finish};
 
 }  // namespace qutlass
