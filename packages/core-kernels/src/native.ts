@@ -210,6 +210,13 @@ export interface NativeBinding {
     findGlobalScale: number,
     out: QuantizedHandle,
   ): void;
+  quantizeSquares(
+    stream: StreamHandle,
+    x: TensorHandle,
+    rounding: Optional<RoundingHandle>,
+    out: QuantizedHandle,
+    columnScales: TensorHandle,
+  ): void;
   rmsNormQuantize(
     stream: StreamHandle,
     x: TensorHandle,

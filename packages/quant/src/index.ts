@@ -81,3 +81,4 @@ export {
   type Scales,
   toBlocked,
 } from './scales.js';
+export { type QuantizedSquares, quantizeSquares, type SquaresOptions } from './squares.js';

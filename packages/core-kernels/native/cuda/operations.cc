@@ -19,6 +19,7 @@ const Operations kOperations = {
     .global_scale = global_scale,
     .quantize = quantize,
     .quantize_transposed = quantize_transposed,
+    .quantize_squares = quantize_squares,
     .rms_norm_quantize = rms_norm_quantize,
     .silu_mul_quantize = silu_mul_quantize,
     .dequantize = dequantize,

@@ -324,6 +324,14 @@ QUTLASS_API qutlass_status qutlass_quantize_transposed(qutlass_stream* stream, c
                                                        const qutlass_rounding* rounding,
                                                        int32_t find_global_scale,
                                                        const qutlass_quantized* out);
+/* x [rows, cols] to MXFP8 with one scale for each square of 32 x 32, so that the same codes serve x and its
+ * transpose. The scales are written twice: for groups of rows, in out, and for groups of columns, as those of
+ * a matrix [cols, rows], in column_scales (F8_E8M0, in out->scale_layout). rows and cols are multiples of 32;
+ * rounding may be NULL. */
+QUTLASS_API qutlass_status qutlass_quantize_squares(qutlass_stream* stream, const qutlass_tensor* x,
+                                                    const qutlass_rounding* rounding,
+                                                    const qutlass_quantized* out,
+                                                    const qutlass_tensor* column_scales);
 /* qutlass_quantize, to nearest, of the matrix that qutlass_rms_norm makes of x and residual [rows, cols] in
  * the dtype of x: equal bytes, in one launch where a kernel of the device can. */
 QUTLASS_API qutlass_status qutlass_rms_norm_quantize(qutlass_stream* stream, const qutlass_tensor* x,

@@ -459,6 +459,7 @@ constexpr struct {
     {"globalScale", operation<qutlass_global_scale>},
     {"quantize", operation<qutlass_quantize>},
     {"quantizeTransposed", quantize_transposed},
+    {"quantizeSquares", operation<qutlass_quantize_squares>},
     {"rmsNormQuantize", operation<qutlass_rms_norm_quantize>},
     {"siluMulQuantize", operation<qutlass_silu_mul_quantize>},
     {"dequantize", operation<qutlass_dequantize>},

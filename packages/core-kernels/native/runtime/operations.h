@@ -29,6 +29,8 @@ struct Operations {
                    const qutlass_quantized& out);
   void (*quantize_transposed)(Stream, const qutlass_operand& x, const qutlass_rotation&,
                               const qutlass_rounding&, bool find_global_scale, const qutlass_quantized& out);
+  void (*quantize_squares)(Stream, Tensor x, const qutlass_rounding&, const qutlass_quantized& out,
+                           void* column_scales);
   // residual.data may be null.
   void (*rms_norm_quantize)(Stream, Tensor x, Tensor residual, Tensor weight, float eps,
                             const qutlass_rotation&, bool find_global_scale, const qutlass_quantized& out);
