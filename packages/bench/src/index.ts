@@ -58,6 +58,7 @@ export type {
   TimedResults,
   TimedRun,
   TimingSettings,
+  TrainingWay,
 } from './results/types.js';
 export type { Spread } from './statistics.js';
 export {

@@ -126,6 +126,7 @@ export function quantizeRow(values: Partial<QuantizeRow> = {}): QuantizeRow {
   return {
     ...{ m: 16, k: 4096, dtype: 'bf16', format: 'nvfp4', rotation: null, globalScale: 'found', cache: 'hot' },
     made: null,
+    training: null,
     bytes: 167_940,
     seconds: spread(1e-5, 0.9e-5, 1.1e-5),
     gigabytesPerSecond: 16.8,

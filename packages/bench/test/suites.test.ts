@@ -39,27 +39,47 @@ describe('the suites', () => {
 
   it('quantize: bytes, and rates by them', async () => {
     const { rows, limits } = quantizeResults.parse(
-      await run('quantize', '--shapes', '16,256', '--formats', 'nvfp4,int8-row'),
+      await run('quantize', '--shapes', '32,256', '--formats', 'nvfp4,int8-row,mxfp8'),
     );
     const made = ['rmsNorm', 'siluMul'].flatMap((by) => [true, false].map((fused) => ({ by, fused })));
     expect(
-      rows.map(({ format, rotation, globalScale, made }) => [format, rotation, globalScale, made]),
+      rows.map(({ format, rotation, globalScale, made, training }) => [
+        ...[format, rotation, globalScale, made ?? training],
+      ]),
     ).toEqual([
       ['nvfp4', null, 'found', null],
       ['nvfp4', null, 'given', null],
       ['nvfp4', 'hadamard(16)', 'found', null],
       ['nvfp4', 'hadamard(16)', 'given', null],
       ...made.map((input) => ['nvfp4', null, 'found', input]),
+      ['nvfp4', null, 'found', 'stochastic'],
+      ['nvfp4', null, 'found', 'transposed'],
+      ['nvfp4', 'hadamard(16)', 'found', 'transposed'],
+      ['nvfp4', null, 'found', 'transposed in two calls'],
+      ['nvfp4', null, 'found', 'requantized'],
       ['int8-row', null, null, null],
       ['int8-row', 'hadamard(128)', null, null],
       ...made.map((input) => ['int8-row', null, null, input]),
+      ['int8-row', null, null, 'stochastic'],
+      ['mxfp8', null, null, null],
+      ['mxfp8', 'hadamard(32)', null, null],
+      ...made.map((input) => ['mxfp8', null, null, input]),
+      ['mxfp8', null, null, 'stochastic'],
+      ['mxfp8', null, null, 'transposed'],
+      ['mxfp8', 'hadamard(32)', null, 'transposed'],
+      ['mxfp8', null, null, 'transposed in two calls'],
+      ['mxfp8', null, null, 'requantized'],
+      ['mxfp8', null, null, 'squares'],
     ]);
-    // 2 bytes read; 4.5 bits written, and the global scale; 8 bits and a float32 scale for each row.
-    const sizes = { nvfp4: 16 * 256 * (2 + 4.5 / 8) + 4, 'int8-row': 16 * 256 * 3 + 16 * 4 };
-    // The gains of a norm, the other operand of a gate.
-    const more = { rmsNorm: 256 * 2, siluMul: 16 * 256 * 2 };
-    for (const { format, made, bytes, seconds, gigabytesPerSecond, copyFraction } of rows) {
-      expect(bytes).toBe(sizes[format as keyof typeof sizes] + (made ? more[made.by] : 0));
+    const size = 32 * 256;
+    // 4.5 bits written, and the global scale; 8 bits and a float32 scale for each row, or a byte for 32.
+    const sizes = { nvfp4: (size * 4.5) / 8 + 4, 'int8-row': size + 32 * 4, mxfp8: size * (1 + 1 / 32) };
+    // 2 bytes read; with the gains of a norm, the other operand of a gate.
+    const inputs = { rmsNorm: size * 2 + 256 * 2, siluMul: size * 4 };
+    for (const { format, made, training, bytes, seconds, gigabytesPerSecond, copyFraction } of rows) {
+      const written = sizes[format as keyof typeof sizes];
+      const read = made ? inputs[made.by] : training === 'requantized' ? written : size * 2;
+      expect(bytes).toBe(read + written + (training === 'squares' ? size / 32 : 0));
       expect(gigabytesPerSecond).toBeCloseTo(bytes / seconds.median / 1e9, 6);
       expect(copyFraction).toBeCloseTo(bytes / seconds.median / limits.copyBandwidth.median, 6);
     }

@@ -13,7 +13,7 @@ interface QuantizeCommandOptions extends SuiteOptions {
 export function quantizeCommand(context: CommandContext): Command {
   return suiteCommand(
     'quantize',
-    'Time the quantizers, with and without a rotation, against copying the same matrix.',
+    'Time the quantizers, with and without a rotation, of transposes and with stochastic rounding, against copying the same matrix.',
   )
     .option(
       '--shapes <list>',
@@ -23,7 +23,7 @@ export function quantizeCommand(context: CommandContext): Command {
     .addHelpText(
       'after',
       `
-Bytes are those of the bf16 input, read once, and of codes and scales, written once.
+Bytes are those of the input, bf16 or quantized, read once, and of codes and scales, written once.
 
 Examples:
   $ qutlass-bench quantize --quick

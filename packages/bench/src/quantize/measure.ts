@@ -1,4 +1,12 @@
-import { copyRows, type FloatDType, invalidArgument, rmsNorm, siluMul, Tensor } from '@qutlass/core-kernels';
+import {
+  copyRows,
+  type FloatDType,
+  invalidArgument,
+  rmsNorm,
+  siluMul,
+  Tensor,
+  transpose,
+} from '@qutlass/core-kernels';
 import {
   FORMATS,
   type Format,
@@ -6,15 +14,19 @@ import {
   globalScale,
   hadamard,
   hasGlobalScale,
+  type MxFp8,
   type QuantizedTensor,
   quantize,
+  quantizeSquares,
+  quantizeTransposed,
   type Rotation,
   rmsNormQuantize,
   siluMulQuantize,
+  stochastic,
 } from '@qutlass/quant';
-import type { Limits, MadeInput, QuantizeRow } from '../results/types.js';
+import type { Limits, MadeInput, QuantizeRow, TrainingWay } from '../results/types.js';
 import type { Contender } from '../timing/clock.js';
-import { type CacheState, Copies } from '../timing/copies.js';
+import { type CacheState, type Copied, Copies } from '../timing/copies.js';
 import { Pace } from '../timing/pace.js';
 import { sampleInterleaved } from '../timing/sampling.js';
 import { samplingOf, type TimingOptions } from '../timing/settings.js';
@@ -63,7 +75,7 @@ export function parseQuantizeShapes(text: string): QuantizeShape[] {
 /**
  * Times the quantizers of bf16 matrices, without a rotation and with a Hadamard of the format's group, against copying the
  * same matrix in the same rounds. Without a rotation also what makes a matrix together with its quantizer: RMSNorm and
- * silu(gate) * up, fused with it and called before it.
+ * silu(gate) * up, fused with it and called before it. And what training adds: stochastic rounding, transposes, squares.
  * @throws QutlassError `QUTLASS_E_SHAPE` if K does not fit a format
  */
 export async function measureQuantizers(options: QuantizeOptions): Promise<QuantizeRow[]> {
@@ -106,6 +118,7 @@ interface Candidate extends Contender {
   readonly rotation: Rotation | undefined;
   readonly globalScale: QuantizeRow['globalScale'];
   readonly made: MadeInput | null;
+  readonly training: TrainingWay | null;
   readonly bytes: number;
 }
 
@@ -126,7 +139,7 @@ async function measureFormat(
       const settings = { ...(rotation && { rotation }), ...(given && { globalScale: given }) };
       using once = quantize(x.at(cache, 0), format, settings);
       return {
-        ...{ rotation, globalScale: given ? 'given' : found, made: null },
+        ...{ rotation, globalScale: given ? 'given' : found, made: null, training: null },
         bytes: target.byteLength + once.byteLength,
         enqueue: (call) => quantize(x.at(cache, call), format, settings).dispose(),
         period,
@@ -136,22 +149,36 @@ async function measureFormat(
   const made = madeInputs(format, matrices, cache).map(({ made, inputBytes, quantized }): Candidate => {
     using once = quantized(0);
     return {
-      ...{ rotation: undefined, globalScale: found, made },
+      ...{ rotation: undefined, globalScale: found, made, training: null },
       bytes: inputBytes + once.byteLength,
       enqueue: (call) => quantized(call).dispose(),
       period,
     };
   });
-  const candidates = [...stored, ...made];
+  const sources = fitsTransposed(format, m)
+    ? Copies.make(options.device, () => quantize(x.at(cache, 0), format))
+    : undefined;
+  const trained = trainingWays(format, matrices, sources, cache).map(
+    ({ training, rotation, inputBytes, period, quantized }): Candidate => {
+      using once = quantized(0);
+      return {
+        ...{ rotation, globalScale: found, made: null, training },
+        bytes: inputBytes + once.byteLength,
+        enqueue: (call) => quantized(call).dispose(),
+        period,
+      };
+    },
+  );
+  const candidates = [...stored, ...made, ...trained];
   try {
     const sampled = await sampleInterleaved([copy, ...candidates], samplingOf(options));
-    return candidates.map(({ rotation, globalScale, made, bytes }, index): QuantizeRow => {
+    return candidates.map(({ rotation, globalScale, made, training, bytes }, index): QuantizeRow => {
       const { seconds, speedup } = sampled[index + 1]!;
       const rate = bytes / seconds.median;
       return {
         ...{ m, k, dtype: INPUT, format: format.name },
         rotation: rotation?.toString() ?? null,
-        ...{ globalScale, made, cache, bytes, seconds },
+        ...{ globalScale, made, training, cache, bytes, seconds },
         gigabytesPerSecond: rate / 1e9,
         copyFraction: rate / options.limits.copyBandwidth.median,
         speedup,
@@ -159,6 +186,7 @@ async function measureFormat(
     });
   } finally {
     scale?.dispose();
+    sources?.dispose();
   }
 }
 
@@ -185,6 +213,57 @@ function madeInputs(format: Format, { x, up, gain, target }: Matrices, cache: Ca
     way('siluMul', false, gateBytes, (call) => then(siluMul(xOf(call), upOf(call)))),
   ];
 }
+
+interface Trained {
+  readonly training: TrainingWay;
+  readonly rotation: Rotation | undefined;
+  readonly inputBytes: number;
+  readonly period: number;
+  readonly quantized: (call: number) => Copied;
+}
+
+/** What training adds, where the extents of the matrix fit the format. sources: in the format before. */
+function trainingWays(
+  format: Format,
+  { x, target }: Matrices,
+  sources: Copies<QuantizedTensor<Format>> | undefined,
+  cache: CacheState,
+): Trained[] {
+  const xOf = (call: number) => x.at(cache, call);
+  const of = (
+    training: TrainingWay,
+    quantized: Trained['quantized'],
+    more: Partial<Trained> = {},
+  ): Trained => ({
+    ...{ training, rotation: undefined, quantized, inputBytes: target.byteLength, period: x.period(cache) },
+    ...more,
+  });
+  const rounding = stochastic({ seed: 1 });
+  const ways = [of('stochastic', (call) => quantize(xOf(call), format, { rounding }))];
+  if (!sources) return ways;
+  for (const rotation of rotationsFor(format)) {
+    const options = rotation ? { rotation } : {};
+    ways.push(of('transposed', (call) => quantizeTransposed(xOf(call), format, options), { rotation }));
+  }
+  const twice = (call: number) => {
+    using copy = transpose(xOf(call));
+    return quantize(copy, format);
+  };
+  ways.push(
+    of('transposed in two calls', twice),
+    of('requantized', (call) => quantizeTransposed(sources.at(cache, call), format), {
+      inputBytes: sources.bytesEach,
+      period: sources.period(cache),
+    }),
+  );
+  if (isMxFp8(format)) ways.push(of('squares', (call) => quantizeSquares(xOf(call), format)));
+  return ways;
+}
+
+const isMxFp8 = (format: Format): format is MxFp8 => format.kind === 'mxfp8';
+
+/** Whether the columns of a matrix with so many rows are in groups of the format, which are not whole columns. */
+const fitsTransposed = ({ groupCols }: Format, rows: number) => groupCols !== 'all' && rows % groupCols === 0;
 
 /** None, and the Hadamard of the group, or of 128 where a scale holds for a whole row or more. */
 function rotationsFor({ groupCols }: Format): (Rotation | undefined)[] {

@@ -19,9 +19,13 @@ const MADE_INPUTS: Readonly<Record<MadeInput['by'], string>> = {
   siluMul: 'silu(gate) * up',
 };
 
-/** `nvfp4 + hadamard(16)`, and `nvfp4 of RMSNorm, fused` or `.., in two calls` with what makes the matrix. */
-export function quantizeRowName({ format, rotation, made }: QuantizeRow): string {
+/**
+ * `nvfp4 + hadamard(16)`, `nvfp4 of RMSNorm, fused` or `.., in two calls` with what makes the matrix, `nvfp4, transposed` with
+ * what training adds.
+ */
+export function quantizeRowName({ format, rotation, made, training }: QuantizeRow): string {
   const name = productName(format, null, rotation);
+  if (training) return `${name}, ${training}`;
   return made ? `${name} of ${MADE_INPUTS[made.by]}, ${made.fused ? 'fused' : 'in two calls'}` : name;
 }
 

@@ -117,6 +117,10 @@ const quantizeRow = z.strictObject({
     .strictObject({ by: z.enum(['rmsNorm', 'siluMul']), fused: z.boolean() })
     .nullable()
     .default(null),
+  training: z
+    .enum(['stochastic', 'transposed', 'transposed in two calls', 'requantized', 'squares'])
+    .nullable()
+    .default(null),
   cache,
   bytes: count,
   seconds: spread,

@@ -184,6 +184,12 @@ export interface MadeInput {
   readonly fused: boolean;
 }
 
+/**
+ * What training adds to the quantizers: `stochastic` rounding; of the transpose, in one call or behind one that transposes;
+ * `requantized`, of the transpose of a matrix that is in the format before; MXFP8 in `squares` of one scale, written twice.
+ */
+export type TrainingWay = 'stochastic' | 'transposed' | 'transposed in two calls' | 'requantized' | 'squares';
+
 /** A quantizer on a matrix [M, K]. */
 export interface QuantizeRow {
   readonly m: number;
@@ -196,6 +202,8 @@ export interface QuantizeRow {
   readonly globalScale: 'found' | 'given' | null;
   /** Null for a matrix that is there before. */
   readonly made: MadeInput | null;
+  /** What training adds; null for the plain quantizer. */
+  readonly training: TrainingWay | null;
   /** Where the input is found. */
   readonly cache: 'hot' | 'cold';
   /** Input, codes and scales, each once: what is made is not counted, but what it is made of. */

@@ -24,8 +24,12 @@ export function quantizeTables({ rows, settings }: QuantizeResults): Table[] {
   const made = rows.some((row) => row.made)
     ? ' Of RMSNorm, of silu(gate) * up: with what makes the matrix; bytes are then those that it is made of.'
     : '';
+  const training = rows.some((row) => row.training)
+    ? ' Transposed: of the transpose, whose groups run down the columns. Requantized: of the transpose of a matrix in the ' +
+      'format, which is then the input. Squares: one scale for 32 x 32, written for rows and for columns.'
+    : '';
   return titles.map((title, index) => {
     const own = rows.filter((row) => matrixOf(row) === title);
-    return tableOf(title, own, COLUMNS, index === titles.length - 1 ? note + made : undefined);
+    return tableOf(title, own, COLUMNS, index === titles.length - 1 ? note + made + training : undefined);
   });
 }

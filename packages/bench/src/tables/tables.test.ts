@@ -90,6 +90,7 @@ it('the quantizer tables say where the input was and whether the global scale wa
     quantizeRow({ globalScale: 'given', rotation: 'hadamard(16)' }),
     quantizeRow({ made: { by: 'rmsNorm', fused: true } }),
     quantizeRow({ made: { by: 'siluMul', fused: false } }),
+    quantizeRow({ training: 'transposed', rotation: 'hadamard(16)' }),
     quantizeRow({ m: 4096, cache: 'cold' }),
   ];
   const tables = quantizeTables(quantizeResults(rows));
@@ -102,6 +103,7 @@ it('the quantizer tables say where the input was and whether the global scale wa
     'nvfp4 + hadamard(16) | given | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
     'nvfp4 of RMSNorm, fused | found | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
     'nvfp4 of silu(gate) * up, in two calls | found | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
+    'nvfp4 + hadamard(16), transposed | found | 10.0 us | ±10 % | 16.8 | 105 % | 0.90x',
   ]);
 });
 

@@ -14,8 +14,9 @@ export function quantizeFigures(results: QuantizeResults): Figure[] {
   return [rateFigure(results), ...(sizes.size >= LEAST_SIZES ? [sizeFigure(results)] : [])];
 }
 
-/** Those of a matrix that is there before. */
-const stored = (rows: readonly QuantizeRow[]) => rows.filter(({ made }) => made === null);
+/** Those of a matrix that is there before, in its order and to nearest. */
+const stored = (rows: readonly QuantizeRow[]) =>
+  rows.filter(({ made, training }) => made === null && training === null);
 
 const kind = ({ format }: QuantizeRow) => kindOf(format);
 const name = ({ format, globalScale }: QuantizeRow) =>
