@@ -81,4 +81,4 @@ export {
   type Scales,
   toBlocked,
 } from './scales.js';
-export { type QuantizedSquares, quantizeSquares, type SquaresOptions } from './squares.js';
+export { QuantizedSquares, quantizeSquares, type SquaresOptions } from './squares.js';

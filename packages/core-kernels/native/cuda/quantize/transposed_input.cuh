@@ -67,9 +67,11 @@ class Strips {
 //   prepare(): by all threads of a block, which then synchronize
 //   stage(row, col, count, to): `count` elements of a row, at most kChunk, in bfloat16 and zeros after them,
 //     to shared memory; may end later, in the group of copies that the caller ends
+//   kAtOnce: calls of stage that are worth their code
 
 // A matrix in bfloat16.
 struct DenseSource {
+  static constexpr int kAtOnce = 8;
   qutlass_tensor x;
 
   __device__ void prepare() const {}
@@ -86,6 +88,7 @@ struct DenseSource {
 
 // The values of a quantized matrix, rounded once.
 struct QuantizedSource {
+  static constexpr int kAtOnce = 2;
   qutlass_quantized q;
 
   __device__ void prepare() const { fill_table(q.format.element, table()); }
@@ -148,7 +151,7 @@ struct TransposedInput {
     };
     source.prepare();
     __syncthreads();  // the window before may still be read
-#pragma unroll
+#pragma unroll Source::kAtOnce
     for (int i = 0; i < 2 * kTiles; ++i) {
       const int item = thread + i * kThreads;
       const int row = item / kAcross, chunk = item % kAcross;
