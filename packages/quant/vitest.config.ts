@@ -1,7 +1,9 @@
 import { suites } from '../../config/vitest.js';
 
 /** What runs with the loops of a smaller instruction set too. */
-const loops = ['golden', 'properties', 'rotation', 'squares', 'stochastic'].map((name) => `test/${name}.test.ts`);
+const loops = ['golden', 'properties', 'rotation', 'squares', 'stochastic'].map(
+  (name) => `test/${name}.test.ts`,
+);
 
 export default suites({
   cpu: [
