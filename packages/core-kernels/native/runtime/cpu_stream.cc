@@ -20,9 +20,10 @@ class HostMemory final : public MemorySource {
   // Blocks that fill huge pages begin with one, and are made of them where the system has any: a product
   // reads a weight faster than the processor looks up pages of 4 KB.
   void* take(size_t bytes) override {
-    if (bytes < kHugePage) return std::aligned_alloc(kLine, bytes);
-    void* const block = std::aligned_alloc(kHugePage, bytes);
-    if (block) madvise(block, bytes, MADV_HUGEPAGE);
+    const bool is_huge = bytes >= kHugePage;
+    void* block = nullptr;
+    if (posix_memalign(&block, is_huge ? kHugePage : kLine, bytes) != 0) return nullptr;
+    if (is_huge) madvise(block, bytes, MADV_HUGEPAGE);
     return block;
   }
   void give_back(void* block) noexcept override { std::free(block); }
