@@ -12,6 +12,10 @@ namespace {
 constexpr int kUnitRows = 16;
 constexpr int kUnitBytes = 64;  // of a row, and of a register's row
 
+// GCC does not know that its intrinsics for these registers read and write memory: what is stored before has
+// to be there, and what is read afterwards is what they stored.
+[[gnu::always_inline]] inline void keep_memory() { asm volatile("" ::: "memory"); }
+
 // The shapes of the registers, as LDTILECFG reads them. Taken back at the end, or every switch between
 // threads would save the registers.
 template <int kBytes>
@@ -25,6 +29,7 @@ class Units {
       shapes.row_bytes[i] = is_a ? kStep : kUnitBytes;
       shapes.rows[i] = is_b ? kStep / 4 : kUnitRows;
     }
+    keep_memory();
     _tile_loadconfig(&shapes);
   }
   Units(const Units&) = delete;
@@ -50,6 +55,7 @@ struct Amx : Avx512 {
   static void add_matrix(const uint8_t* a, const uint8_t* b, Ints (&acc)[kRows]) {
     using Codes = Avx512::Codes<kCode>;
     constexpr int kStep = kCols < kUnitBytes ? kCols : kUnitBytes;
+    keep_memory();
     _tile_loadd(0, acc, kUnitBytes);
     _tile_loadd(1, acc + kUnitRows, kUnitBytes);
     for (int k = 0; k < kCols; k += kStep, b += kStep * (kTileRows * Codes::kBits / 8)) {
@@ -63,6 +69,7 @@ struct Amx : Avx512 {
           _mm512_store_si512(bytes[2 * i + 1], second);
         }
         words = bytes[0];
+        keep_memory();
       }
       _tile_loadd(6, words, kWordBytes);
       _tile_loadd(4, a + k, kCols);
@@ -72,6 +79,7 @@ struct Amx : Avx512 {
     }
     _tile_stored(0, acc, kUnitBytes);
     _tile_stored(1, acc + kUnitRows, kUnitBytes);
+    keep_memory();
   }
 };
 
@@ -88,6 +96,7 @@ struct AmxPairs : Avx512Pairs {
     using Codes = Avx512Pairs::Codes<kCode>;
     constexpr int kPairs = kCols / 2, kStep = kPairs < kUnitRows ? kPairs : kUnitRows;
     constexpr int kPairsOfWord = 16 / Codes::kBits;
+    keep_memory();
     _tile_loadd(0, acc[0], kUnitBytes);
     _tile_loadd(1, acc[0] + kUnitRows, kUnitBytes);
     _tile_loadd(2, acc[1], kUnitBytes);
@@ -100,6 +109,7 @@ struct AmxPairs : Avx512Pairs {
           values[t][i] = Codes::template values<kZeros>(load(word), i % kPairsOfWord, zeros[t]);
         }
       }
+      keep_memory();
       _tile_loadd(6, values[0], kUnitBytes);
       _tile_loadd(7, values[1], kUnitBytes);
       _tile_loadd(4, a + k, 4 * kPairs);
@@ -113,6 +123,7 @@ struct AmxPairs : Avx512Pairs {
     _tile_stored(1, acc[0] + kUnitRows, kUnitBytes);
     _tile_stored(2, acc[1], kUnitBytes);
     _tile_stored(3, acc[1] + kUnitRows, kUnitBytes);
+    keep_memory();
   }
 };
 

@@ -160,9 +160,9 @@ int bf16_parts(const qutlass_matmul_problem& problem) {
   return problem.a.dense.dtype == QUTLASS_BF16 && !is_rotated(problem) ? 1 : 2;
 }
 
-bool needs_only_bf16_rows(const qutlass_matmul_problem& problem) {
+bool has_row_factors(const qutlass_matmul_problem& problem) {
   const qutlass_format* format = format_of(problem);
-  return bf16_parts(problem) == 1 && !(format && has_row_factors(*format));
+  return format && has_row_factors(*format);
 }
 
 bool bf16_rows_quantize(const qutlass_matmul_problem& problem) {

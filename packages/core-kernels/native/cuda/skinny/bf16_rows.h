@@ -11,8 +11,8 @@ namespace qutlass::cuda {
 // codes less zero points, times the scales inside of a row; else two, up to 2^-17 of a value.
 int bf16_parts(const qutlass_matmul_problem& problem);
 
-// Whether one row of bf16 takes the place of a row of A, without a factor.
-bool needs_only_bf16_rows(const qutlass_matmul_problem& problem);
+// Whether sums of a row have a factor besides.
+bool has_row_factors(const qutlass_matmul_problem& problem);
 
 // Whether an A that is to be quantized is by the launch that makes its rows.
 bool bf16_rows_quantize(const qutlass_matmul_problem& problem);

@@ -21,7 +21,7 @@ class Items<Shape, SkinnyExperts> {
     return (Passes::kBytes + passes * static_cast<int>(sizeof(ExpertPass)) + 15) / 16 * 16;
   }
   static int most_sets(const SkinnyExperts& p) {
-    return static_cast<int>(p.of_experts.most_passes(p.m) * (p.row_blocks / Shape::kBlocks));
+    return static_cast<int>(p.of_experts.most_passes(p.rows) * (p.row_blocks / Shape::kBlocks));
   }
 
   int first_set, end_set;
@@ -30,7 +30,7 @@ class Items<Shape, SkinnyExperts> {
   __device__ Items(const SkinnyExperts& p, const SkinnySplit& split, uint8_t* shared)
       : p_(p), sets_(split.sets), passes_(reinterpret_cast<ExpertPass*>(shared + Passes::kBytes)) {
     wait_for_dependency();
-    const Passes all(p.of_experts, p.m, shared);
+    const Passes all(p.of_experts, p.rows, shared);
     const int block = static_cast<int>(blockIdx.x);
     all.clear_others(p.weights[0].epilogue, block, split.blocks);
     const int64_t sets = static_cast<int64_t>(all.count()) * sets_;
@@ -54,7 +54,7 @@ class Items<Shape, SkinnyExperts> {
   template <typename Activations>
   __device__ Activations turned(const Activations& activations, int set) const {
     const ExpertPass& pass = passes_[set / sets_ - first_pass_];
-    return activations.of_rows(pass.row, pass.rows);
+    return activations.of_rows(pass.row * p_.parts, pass.rows * p_.parts);
   }
 
  private:
@@ -67,15 +67,18 @@ class Items<Shape, SkinnyExperts> {
 template <typename T, int kTokens>
 void launch_passes(SkinnyExperts p, const SkinnyLaunch& launch) {
   using Shape = StreamShape<T, kTokens>;
-  p.m = p.rows = std::min(p.of_experts.rows, 8 * kTokens);
+  p.rows = std::min(p.of_experts.rows, 8 * kTokens / p.parts);
+  p.m = p.rows * p.parts;
   launch_split<T, Shape>(p, split_for<T, Shape>(p, launch), launch);
 }
 
-// Sixteen rows of A take a fifth more time than eight, and a second pass nearly as much again as the first:
-// passes of eight are for experts that have more rows seldom, four of them if they have the same share.
+// Sixteen rows of bf16 take a fifth more time than eight, and a second pass nearly as much again as the
+// first: passes of eight are for experts that have more rows seldom, four of them if they have the same
+// share.
 template <typename T>
 void launch_experts(const SkinnyExperts& p, const SkinnyLaunch& launch) {
-  if (p.of_experts.rows > 4 * int64_t{p.of_experts.experts}) return launch_passes<T, 2>(p, launch);
+  if (int64_t{p.of_experts.rows} * p.parts > 4 * int64_t{p.of_experts.experts})
+    return launch_passes<T, 2>(p, launch);
   launch_passes<T, 1>(p, launch);
 }
 

@@ -248,7 +248,8 @@ bool takes_experts(const qutlass_matmul_problem& problem, const ExpertRows& rows
   // With more rows for each, decoding a weight for every pass of 16 costs more than reading it.
   constexpr int64_t kMostEach = 64;
   return rows.rows <= kMostEach * rows.experts && problem.out.shape[1] % kExpertRows == 0 &&
-         has_tiles(problem.b) && needs_only_bf16_rows(problem);
+         rows.rows <= kSkinnyMaxM && has_tiles(problem.b) && !is_integer_pair(problem) &&
+         !has_row_factors(problem);
 }
 
 void enqueue_experts(qutlass_stream& stream, const qutlass_matmul_problem& problem, const ExpertRows& rows) {
