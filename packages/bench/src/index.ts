@@ -36,6 +36,8 @@ export type {
   DemoResults,
   ErrorRow,
   EvaluatedModel,
+  ExpertsResults,
+  ExpertsRow,
   GemmResults,
   GemmRow,
   Gpu,
