@@ -18,8 +18,8 @@ const SANITIZERS = ['memcheck', 'racecheck', 'initcheck', 'synccheck'];
 /** What touches memory in every way that there is. */
 const SANITIZED = {
   'core-kernels': ['test/operations.test.ts', 'test/model-operations.test.ts'],
-  quant: ['test/operations.test.ts', 'test/fused.test.ts'],
-  gemm: ['test/operations.test.ts', 'test/edges.test.ts'],
+  quant: ['test/operations.test.ts', 'test/fused.test.ts', 'test/training.test.ts'],
+  gemm: ['test/operations.test.ts', 'test/edges.test.ts', 'test/matmul-experts.test.ts'],
 };
 /** As test harnesses know it. */
 const SKIPPED = 77;

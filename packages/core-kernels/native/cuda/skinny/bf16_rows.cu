@@ -134,12 +134,19 @@ bool has_row_factors(const qutlass_format& format) {
   return format.group_cols == 0 && format.element != QUTLASS_NF4;
 }
 
-// Codes have at most six bits, or eight with a zero point, and these scales four.
+// Floats have at most four significant bits and these scales four, integers less their zero point eight.
 bool has_values_in_bf16(const qutlass_format& format) {
   const bool is_float =
       format.element == QUTLASS_E2M1 || format.element == QUTLASS_E4M3 || format.element == QUTLASS_E5M2;
   return has_row_factors(format) ||
          (is_float && (format.scale_dtype == QUTLASS_F8_E8M0 || format.scale_dtype == QUTLASS_F8_E4M3));
+}
+
+// How many rows of bf16 have a row of A as their sum: one where bf16 has its values or, of a quantized A, its
+// codes less zero points, times the scales inside of a row; else two, up to 2^-17 of a value.
+int parts_of(const qutlass_matmul_problem& problem) {
+  if (const qutlass_format* format = format_of(problem)) return has_values_in_bf16(*format) ? 1 : 2;
+  return problem.a.dense.dtype == QUTLASS_BF16 && !is_rotated(problem) ? 1 : 2;
 }
 
 // Working memory: rows, their factors, a global scale.
@@ -155,11 +162,6 @@ struct Layout {
 
 }  // namespace
 
-int bf16_parts(const qutlass_matmul_problem& problem) {
-  if (const qutlass_format* format = format_of(problem)) return has_values_in_bf16(*format) ? 1 : 2;
-  return problem.a.dense.dtype == QUTLASS_BF16 && !is_rotated(problem) ? 1 : 2;
-}
-
 bool has_row_factors(const qutlass_matmul_problem& problem) {
   const qutlass_format* format = format_of(problem);
   return format && has_row_factors(*format);
@@ -172,7 +174,7 @@ bool bf16_rows_quantize(const qutlass_matmul_problem& problem) {
 Bf16Rows::Bf16Rows(CudaStream& stream, const qutlass_matmul_problem& problem)
     : problem_(problem),
       rows_(static_cast<int>(operand_rows(problem.a))),
-      parts_(bf16_parts(problem)),
+      parts_(parts_of(problem)),
       cols_(static_cast<int>((operand_cols(problem.a) + 7) / 8 * 8)),
       direct_(can_be_read(problem)),
       rotated_(stream.device,

@@ -7,18 +7,14 @@
 
 namespace qutlass::cuda {
 
-// How many rows of bf16 have a row of A as their sum: one where bf16 has its values or, of a quantized A, its
-// codes less zero points, times the scales inside of a row; else two, up to 2^-17 of a value.
-int bf16_parts(const qutlass_matmul_problem& problem);
-
 // Whether sums of a row have a factor besides.
 bool has_row_factors(const qutlass_matmul_problem& problem);
 
 // Whether an A that is to be quantized is by the launch that makes its rows.
 bool bf16_rows_quantize(const qutlass_matmul_problem& problem);
 
-// The rows of a problem's A, in its own memory if they can be. Else what makes them is enqueued: one launch,
-// and one more for a rotation.
+// The rows of a problem's A: for each of them one or two of bf16 that have it as their sum. In the memory of
+// A if they can be, else what makes them is enqueued: one launch, and one more for a rotation.
 class Bf16Rows {
  public:
   Bf16Rows(CudaStream& stream, const qutlass_matmul_problem& problem);
