@@ -1,8 +1,9 @@
 import { formatByName } from '@qutlass/quant';
 import type { Command } from 'commander';
 import type { CommandContext } from '../cli/context.js';
+import { parseExtents } from '../cli/extents.js';
 import { listOf, openDevice, runSuite, type SuiteOptions, suiteCommand } from '../cli/suite.js';
-import { defaultLayers, parseLayers, parseTokens } from '../experts/layers.js';
+import { defaultLayers, parseLayers } from '../experts/layers.js';
 import { measureExperts } from '../experts/measure.js';
 import type { ExpertsResults } from '../results/types.js';
 
@@ -40,7 +41,7 @@ async function runExperts(context: CommandContext, options: ExpertsCommandOption
   const device = openDevice(options);
   const { quick = false } = options;
   const layers = options.layers === undefined ? defaultLayers(device, quick) : parseLayers(options.layers);
-  const tokens = parseTokens(options.tokens);
+  const tokens = parseExtents(options.tokens, '--tokens', "numbers of tokens as in '1,4,64'");
   const formats = listOf(options.formats)!.map(formatByName);
   await runSuite<ExpertsResults>(context, options, 'experts', (timing) =>
     measureExperts({ ...timing, layers, tokens, formats }),

@@ -1,24 +1,17 @@
 import { expect, it } from 'vitest';
-import { parseLayers, parseTokens } from './layers.js';
+import { parseLayers } from './layers.js';
 import { routeTokens } from './measure.js';
 
-it('reads layers and tokens', () => {
+it('reads layers', () => {
   expect(parseLayers('32,5760,2880,4; 8,16,32,2')).toEqual([
     { experts: 32, n: 5760, k: 2880, top: 4 },
     { experts: 8, n: 16, k: 32, top: 2 },
   ]);
-  expect(parseTokens('1, 64')).toEqual([1, 64]);
 });
 
 it.each(['8,16,32', '8,16,32,9', '8,16,0,2', '8,16,32,2,1', 'x'])('refuses %s as a layer', (text) => {
   expect(() => parseLayers(text)).toThrow(
     `--layers: expected E,N,K,T;E,N,K,T;... with T of E experts for a token, as in '32,5760,2880,4', got ${text}`,
-  );
-});
-
-it('refuses tokens that are no numbers', () => {
-  expect(() => parseTokens('4,-1')).toThrow(
-    '--tokens: expected numbers of tokens as in \'1,4,64\', got "4,-1"',
   );
 });
 

@@ -1,4 +1,5 @@
 import { type Device, invalidArgument } from '@qutlass/core-kernels';
+import { parseExtents } from '../cli/extents.js';
 
 /** A matrix of the experts of a layer: E times [N, K], of which every token takes some. */
 export interface ExpertsLayer {
@@ -23,24 +24,12 @@ export function defaultLayers({ kind }: Device, quick: boolean): readonly Expert
 
 /** `E,N,K,top;E,N,K,top` @throws QutlassError `QUTLASS_E_ARGUMENT` */
 export function parseLayers(text: string): ExpertsLayer[] {
+  const expected = "E,N,K,T;E,N,K,T;... with T of E experts for a token, as in '32,5760,2880,4'";
   return text.split(';').map((part) => {
-    const numbers = part.split(',').map((number) => (/^\s*\d+\s*$/.test(number) ? Number(number) : 0));
-    const [experts = 0, n = 0, k = 0, top = 0] = numbers;
-    if (numbers.length !== 4 || numbers.includes(0) || top > experts) {
-      const expected = "E,N,K,T;E,N,K,T;... with T of E experts for a token, as in '32,5760,2880,4'";
-      throw invalidArgument('QUTLASS_E_ARGUMENT', '--layers', expected, part);
-    }
+    const numbers = parseExtents(part, '--layers', expected, 4) as [number, number, number, number];
+    const [experts, n, k, top] = numbers;
+    if (top > experts) throw invalidArgument('QUTLASS_E_ARGUMENT', '--layers', expected, part);
     return { experts, n, k, top };
-  });
-}
-
-/** `1,4,16` @throws QutlassError `QUTLASS_E_ARGUMENT` */
-export function parseTokens(text: string): number[] {
-  return text.split(',').map((part) => {
-    const value = /^\s*\d+\s*$/.test(part) ? Number(part) : 0;
-    if (value > 0) return value;
-    const expected = "numbers of tokens as in '1,4,64'";
-    throw invalidArgument('QUTLASS_E_ARGUMENT', '--tokens', expected, JSON.stringify(text));
   });
 }
 

@@ -46,7 +46,7 @@ describe('shapesOf', () => {
 
   it('refuses unknown models and rows that are no numbers', () => {
     expect(() => names({ model: 'llama' })).toThrow('expected one of tiny, llama-2-7b, ');
-    expect(() => names({ m: '1,x' })).toThrow('--m: expected numbers of rows as in \'1,16,512\', got "x"');
+    expect(() => names({ m: '1,x' })).toThrow("--m: expected numbers of rows as in '1,16,512', got 1,x");
   });
 });
 

@@ -1,4 +1,5 @@
-import { type Device, invalidArgument } from '@qutlass/core-kernels';
+import type { Device } from '@qutlass/core-kernels';
+import { parseExtents } from '../cli/extents.js';
 import { layerMatrices, type MatrixExtents, MODEL_NAMES } from '../models.js';
 import type { Shape } from '../results/types.js';
 
@@ -45,7 +46,7 @@ export interface ShapeOptions {
 /** The shapes that a command measures. @throws QutlassError `QUTLASS_E_ARGUMENT` */
 export function shapesOf({ device, quick, full, shapes, model, m }: ShapeOptions): readonly Shape[] {
   if (shapes !== undefined) return parseShapes(shapes);
-  const ms = m?.split(',').map(parseExtent);
+  const ms = m === undefined ? undefined : parseExtents(m, '--m', "numbers of rows as in '1,16,512'");
   if (model === undefined && !full && (quick || device.kind === 'cpu')) {
     const own = quick ? QUICK_SHAPES : CPU_SHAPES;
     return ms ? product(distinct(own.map(({ n, k }) => ({ n, k }))), ms) : own;
@@ -72,31 +73,11 @@ function product(matrices: readonly MatrixExtents[], ms: readonly number[]): Sha
   return matrices.flatMap(({ n, k }) => ms.map((m) => ({ m, n, k })));
 }
 
-function parseExtent(text: string): number {
-  const value = /^\s*\d+\s*$/.test(text) ? Number(text) : 0;
-  if (value > 0) return value;
-  throw invalidArgument(
-    'QUTLASS_E_ARGUMENT',
-    '--m',
-    "numbers of rows as in '1,16,512'",
-    JSON.stringify(text),
-  );
-}
-
 /** `M,N,K;M,N,K` @throws QutlassError `QUTLASS_E_ARGUMENT` */
 export function parseShapes(text: string): Shape[] {
+  const expected = "M,N,K;M,N,K;... as in '1,4096,4096;32,4096,4096'";
   return text.split(';').map((part) => {
-    const [m, n, k, ...rest] = part
-      .split(',')
-      .map((number) => (/^\s*\d+\s*$/.test(number) ? Number(number) : 0));
-    if (!m || !n || !k || rest.length > 0) {
-      throw invalidArgument(
-        'QUTLASS_E_ARGUMENT',
-        '--shapes',
-        "M,N,K;M,N,K;... as in '1,4096,4096;32,4096,4096'",
-        part,
-      );
-    }
+    const [m, n, k] = parseExtents(part, '--shapes', expected, 3) as [number, number, number];
     return { m, n, k };
   });
 }

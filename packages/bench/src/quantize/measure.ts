@@ -1,12 +1,4 @@
-import {
-  copyRows,
-  type FloatDType,
-  invalidArgument,
-  rmsNorm,
-  siluMul,
-  Tensor,
-  transpose,
-} from '@qutlass/core-kernels';
+import { copyRows, type FloatDType, rmsNorm, siluMul, Tensor, transpose } from '@qutlass/core-kernels';
 import {
   FORMATS,
   type Format,
@@ -24,6 +16,7 @@ import {
   siluMulQuantize,
   stochastic,
 } from '@qutlass/quant';
+import { parseExtents } from '../cli/extents.js';
 import type { Limits, MadeInput, QuantizeRow, TrainingWay } from '../results/types.js';
 import type { Contender } from '../timing/clock.js';
 import { type CacheState, type Copied, Copies } from '../timing/copies.js';
@@ -64,11 +57,9 @@ export interface QuantizeOptions extends TimingOptions {
 /** `M,K;M,K` @throws QutlassError `QUTLASS_E_ARGUMENT` */
 export function parseQuantizeShapes(text: string): QuantizeShape[] {
   return text.split(';').map((part) => {
-    const [, m, k] = /^\s*(\d+)\s*,\s*(\d+)\s*$/.exec(part) ?? [];
-    if (!Number(m) || !Number(k)) {
-      throw invalidArgument('QUTLASS_E_ARGUMENT', '--shapes', "M,K;M,K;... as in '1,4096;4096,8192'", part);
-    }
-    return { m: Number(m), k: Number(k) };
+    const expected = "M,K;M,K;... as in '1,4096;4096,8192'";
+    const [m, k] = parseExtents(part, '--shapes', expected, 2) as [number, number];
+    return { m, k };
   });
 }
 
