@@ -71,21 +71,16 @@ __device__ inline float decode(const Unit& unit, int i, float offset) {
   }
 }
 
-// Calls body(KindConstant<kind>{}): one branch, and everything below it is compiled for the kind.
+// Calls body(KindConstant<kind>{}) if it is one of these: one branch, and everything below it is compiled for
+// the kind.
+template <Kind... kKinds, typename Body>
+__device__ inline void with_kind_of(Kind kind, Body&& body) {
+  ((kind == kKinds ? body(KindConstant<kKinds>{}) : void()), ...);
+}
 template <typename Body>
 __device__ inline void with_kind(Kind kind, Body&& body) {
-  switch (kind) {
-    case Kind::kF32: return body(KindConstant<Kind::kF32>{});
-    case Kind::kBF16: return body(KindConstant<Kind::kBF16>{});
-    case Kind::kF16: return body(KindConstant<Kind::kF16>{});
-    case Kind::kE2M1: return body(KindConstant<Kind::kE2M1>{});
-    case Kind::kE4M3: return body(KindConstant<Kind::kE4M3>{});
-    case Kind::kE5M2: return body(KindConstant<Kind::kE5M2>{});
-    case Kind::kInt8: return body(KindConstant<Kind::kInt8>{});
-    case Kind::kInt4: return body(KindConstant<Kind::kInt4>{});
-    case Kind::kUint4: return body(KindConstant<Kind::kUint4>{});
-    case Kind::kNf4: return body(KindConstant<Kind::kNf4>{});
-  }
+  with_kind_of<Kind::kF32, Kind::kBF16, Kind::kF16, Kind::kE2M1, Kind::kE4M3, Kind::kE5M2, Kind::kInt8,
+               Kind::kInt4, Kind::kUint4, Kind::kNf4>(kind, body);
 }
 
 }  // namespace qutlass::cuda

@@ -11,6 +11,7 @@
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/gemm/decode.cuh"
 #include "cuda/gemm/kernels.h"
+#include "cuda/gemm/problem.cuh"
 #include "cuda/gemm/quantize_a.cuh"
 #include "launch.h"
 
@@ -115,7 +116,7 @@ class QuantizedA {
  public:
   using Shared = SharedScales<kM, kWarps>;
   __device__ QuantizedA(const Problem& problem, Shared& scales)
-      : problem_(problem), quantizer_(problem, scales) {}
+      : problem_(problem), rows_(problem.a), quantizer_(rows_, problem.a_format, problem.a_codes, scales) {}
 
   __device__ void load(int begin, float (*shared)[padded(kChunk<kM>)]) const {
     const int end = chunk_end<kM>(problem_.k, begin);
@@ -126,7 +127,8 @@ class QuantizedA {
       for (int first = (thread - lane) * kTile; first < end; first += kThreads * kTile) {
         const int k = first + lane * kTile;
         float values[kTile];
-        quantizer_.template values<!kIntegers>(m, begin + k, values);
+        rows_.load(m, begin + k, values);
+        quantizer_.quantize(m, begin + k, !kIntegers, values);
         if (k >= end) continue;
 #pragma unroll
         for (int i = 0; i < kTile; i += 4) {
@@ -141,7 +143,10 @@ class QuantizedA {
 
  private:
   const Problem& problem_;
-  AQuantizer<kM, kWarps> quantizer_;
+  const DenseRows rows_;
+  const AQuantizer<DenseRows, kM, kWarps, Kind::kE2M1, Kind::kE4M3, Kind::kE5M2, Kind::kInt8, Kind::kInt4,
+                   Kind::kUint4, Kind::kNf4>
+      quantizer_;
 };
 
 template <bool kIntegers>
@@ -259,14 +264,15 @@ void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStrea
   launch<false>(problem, device, stream);
 }
 
-bool gemv_quantizes_a(const qutlass_matmul_problem& problem) {
-  // Beyond, another launch takes less time than blocks that all do the same work.
-  constexpr int64_t kMostElements = 16384;
+bool is_quantized_by_blocks(const qutlass_matmul_problem& problem) {
   const qutlass_tensor& a = problem.a.dense;
   const qutlass_format& format = problem.a_format;
-  return a.shape[0] * a.shape[1] <= kMostElements && problem.a_rotation.kind == QUTLASS_ROTATION_IDENTITY &&
-         format.group_rows <= 1 && format.rule != QUTLASS_RULE_MX_QUEST &&
-         format.rule != QUTLASS_RULE_NV_FOUR_SIX;
+  return a.shape[0] <= kGemvMaxM && a.shape[0] * a.shape[1] <= kMostOfBlocks && format.group_rows <= 1 &&
+         format.rule != QUTLASS_RULE_MX_QUEST && format.rule != QUTLASS_RULE_NV_FOUR_SIX;
+}
+
+bool gemv_quantizes_a(const qutlass_matmul_problem& problem) {
+  return is_quantized_by_blocks(problem) && problem.a_rotation.kind == QUTLASS_ROTATION_IDENTITY;
 }
 
 bool i32_gemv_quantizes_a(const qutlass_matmul_problem& problem) {

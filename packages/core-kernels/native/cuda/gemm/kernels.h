@@ -20,7 +20,11 @@ inline constexpr int kGemvMaxM = 8;
 void launch_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
 // Integer pairs with one scale for each row of A, M up to kGemvMaxM: exact sums within groups of B.
 void launch_i32_gemv(const Problem& problem, const cudaDeviceProp& device, cudaStream_t stream);
-// Whether they quantize the A of a problem that asks for it.
+// Elements of A up to which every block works on all of them: beyond, another launch takes less time.
+inline constexpr int64_t kMostOfBlocks = 16384;
+// Whether there is code for blocks that quantize the A of a problem that asks for it (quantize_a.cuh).
+bool is_quantized_by_blocks(const qutlass_matmul_problem& problem);
+// Whether the kernels above do so.
 bool gemv_quantizes_a(const qutlass_matmul_problem& problem);
 bool i32_gemv_quantizes_a(const qutlass_matmul_problem& problem);
 

@@ -32,6 +32,19 @@ constexpr bool is_integer(Kind kind) {
   return kind == Kind::kInt8 || kind == Kind::kInt4 || kind == Kind::kUint4;
 }
 
+// What codes of this kind are called in the C ABI.
+constexpr int32_t element_of(Kind kind) {
+  switch (kind) {
+    case Kind::kE2M1: return QUTLASS_E2M1;
+    case Kind::kE4M3: return QUTLASS_E4M3;
+    case Kind::kE5M2: return QUTLASS_E5M2;
+    case Kind::kInt8: return QUTLASS_INT8;
+    case Kind::kInt4: return QUTLASS_INT4;
+    case Kind::kUint4: return QUTLASS_UINT4;
+    default: return QUTLASS_NF4;
+  }
+}
+
 struct Operand {
   const uint8_t* data;
   const void* scales;         // null when dense

@@ -24,6 +24,12 @@ Kind kind_of_dense(int32_t dtype) {
   }
 }
 
+const float* global_scale_of(const qutlass_operand& operand) {
+  return operand.is_quantized ? operand.quantized.global_scale : nullptr;
+}
+
+}  // namespace
+
 Kind kind_of_codes(int32_t element) {
   switch (element) {
     case QUTLASS_E2M1: return Kind::kE2M1;
@@ -35,12 +41,6 @@ Kind kind_of_codes(int32_t element) {
     default: return Kind::kNf4;
   }
 }
-
-const float* global_scale_of(const qutlass_operand& operand) {
-  return operand.is_quantized ? operand.quantized.global_scale : nullptr;
-}
-
-}  // namespace
 
 Operand operand_of(const qutlass_operand& operand) {
   Operand x{};

@@ -28,5 +28,6 @@ Problem problem_of(const qutlass_matmul_problem& problem);
 // A part of it: an operand, and what the end of the problem reads and writes.
 Operand operand_of(const qutlass_operand& operand);
 Epilogue epilogue_of(const qutlass_matmul_problem& problem);
+Kind kind_of_codes(int32_t element);
 
 }  // namespace qutlass::cuda

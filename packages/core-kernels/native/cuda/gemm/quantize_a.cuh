@@ -3,7 +3,6 @@
 #pragma once
 
 #include "cuda/gemm/decode.cuh"
-#include "cuda/gemm/problem.cuh"
 #include "cuda/quantize/encode.cuh"
 #include "cuda/quantize/group.cuh"
 
@@ -19,33 +18,61 @@ struct SharedScales {
   float global;
 };
 
-template <int kM, int kWarps>
+// Tiles of a dense A, zeros beyond its ends. For all lanes of a warp together, which are at neighbouring
+// tiles.
+class DenseRows {
+ public:
+  __device__ explicit DenseRows(const Operand& a) : a_(a) {}
+
+  __device__ int rows() const { return a_.rows; }
+  __device__ int cols() const { return a_.cols; }
+  __device__ void load(int row, int col, float (&x)[kTile]) const {
+    const int32_t dtype = a_.kind == Kind::kF32    ? QUTLASS_F32
+                          : a_.kind == Kind::kBF16 ? QUTLASS_BF16
+                                                   : QUTLASS_F16;
+#pragma unroll
+    for (int half = 0; half < kTile; half += kChunk) {
+      const int count = row < a_.rows ? min(kChunk, max(0, a_.cols - col - half)) : 0;
+      float chunk[kChunk];
+      load_chunk(a_.data, dtype, int64_t{row} * a_.cols + col + half, count, chunk);
+#pragma unroll
+      for (int i = 0; i < kChunk; ++i) x[half + i] = chunk[i];
+    }
+  }
+
+ private:
+  const Operand& a_;
+};
+
+// kKinds: of codes that it is compiled for.
+template <typename Rows, int kM, int kWarps, Kind... kKinds>
 class AQuantizer {
   static constexpr int kThreads = kWarps * 32;
 
  public:
-  // For all threads of a block together.
-  __device__ AQuantizer(const Problem& problem, SharedScales<kM, kWarps>& scales)
-      : problem_(problem), scales_(scales) {
-    const qutlass_format& format = problem.a_format;
-    if (format.rule == QUTLASS_RULE_NV) {
-      find_ranges(true);
-      if (threadIdx.x == 0) scales.global = nv_global_scale(format.rule, range_of_rows(0, kM).amax());
-      __syncthreads();
-    } else if (format.group_cols == 0) {
-      find_ranges(false);
-      const int row = static_cast<int>(threadIdx.x);
-      if (row < kM) {
-        const bool whole = format.group_rows == 0;
-        scales.rows[row] =
-            scale_from_range(format, range_of_rows(whole ? 0 : row, whole ? kM : row + 1), global_scale());
+  // For all threads of a block together. format: of the codes, which are of a kind; of a dense one there are
+  // none.
+  __device__ AQuantizer(const Rows& rows, const qutlass_format& format, Kind codes,
+                        SharedScales<kM, kWarps>& scales)
+      : rows_(rows), format_(format), codes_(codes), scales_(scales) {
+    const bool global = format.rule == QUTLASS_RULE_NV;
+    if (is_dense(codes) || (!global && format.group_cols != 0)) return;
+    find_ranges(global);
+    const int row = static_cast<int>(threadIdx.x);
+    if (row < (global ? 1 : count())) {
+      const bool whole = global || format.group_rows == 0;
+      const GroupRange range = range_of_rows(whole ? 0 : row, whole ? count() : row + 1);
+      if (global) {
+        scales.global = nv_global_scale(format.rule, range.amax());
+      } else {
+        scales.rows[row] = scale_from_range(format, range, global_scale());
       }
-      __syncthreads();
     }
+    __syncthreads();
   }
 
   __device__ float global_scale() const {
-    switch (problem_.a_format.rule) {
+    switch (format_.rule) {
       case QUTLASS_RULE_NV: return scales_.global;
       case QUTLASS_RULE_MX_ABS_MAX: return kMxAbsMax;
       default: return 1;
@@ -54,59 +81,50 @@ class AQuantizer {
   // Where rows are groups or parts of one.
   __device__ float row_scale(int row) const { return scales_.rows[row].scale; }
 
-  // What the codes of 16 elements of a row stand for, before the division by the global scale or without any
-  // scale. For all lanes of a warp together, which are at neighbouring tiles.
-  template <bool kScaled>
-  __device__ void values(int row, int col, float (&values)[kTile]) const {
-    const qutlass_format& format = problem_.a_format;
-    float x[kTile];
-    load(row, col, x);
+  // Calls body(kind, codes, scale) with the codes of 16 elements of a row, which it holds. For all lanes of a
+  // warp together.
+  template <typename Body>
+  __device__ void encode(int row, const float (&x)[kTile], const Body& body) const {
     const GroupScale scale =
-        format.group_cols == 0
+        format_.group_cols == 0
             ? scales_.rows[row]
-            : scale_from_range(format, lanes_range(x, format.group_cols / kTile, is_symmetric(format)),
+            : scale_from_range(format_, lanes_range(x, format_.group_cols / kTile, is_symmetric(format_)),
                                global_scale());
-    TileCodes codes;
-    encode_tile(format, scale, x, codes);
-    const Unit unit{{codes[0], codes[1], codes[2], codes[3]}};
-    with_kind(problem_.a_codes, [&](auto kind) {
+    with_kind_of<kKinds...>(codes_, [&](auto kind) {
+      qutlass_format known = format_;
+      known.element = element_of(decltype(kind)::value);
+      TileCodes codes = {};
+      encode_tile(known, scale, x, codes);
+      body(kind, codes, scale);
+    });
+  }
+
+  // In place of the elements from column `col` on what their codes stand for, before the division by the
+  // global scale or without any scale.
+  __device__ void quantize(int row, int col, bool scaled, float (&values)[kTile]) const {
+    encode(row, values, [&](auto kind, const TileCodes& codes, const GroupScale& scale) {
       constexpr Kind kKind = decltype(kind)::value;
-      if constexpr (!is_dense(kKind)) {
-        const float offset = is_integer(kKind) ? integer_offset<kKind>(scale.zero_point) : 0;
+      const Unit unit{{codes[0], codes[1], codes[2], codes[3]}};
+      const float offset = is_integer(kKind) ? integer_offset<kKind>(scale.zero_point) : 0;
+      const float factor = scaled ? scale.scale : 1;
 #pragma unroll
-        for (int i = 0; i < kTile; ++i) {
-          const float code = decode<kKind>(unit, i, offset);
-          values[i] = col + i >= problem_.k ? 0.0f : kScaled ? code * scale.scale : code;
-        }
-      }
+      for (int i = 0; i < kTile; ++i)
+        values[i] = col + i >= rows_.cols() ? 0.0f : decode<kKind>(unit, i, offset) * factor;
     });
   }
 
  private:
-  // Zeros beyond the ends of A.
-  __device__ void load(int row, int col, float (&x)[kTile]) const {
-    const Operand& a = problem_.a;
-    const int32_t dtype = a.kind == Kind::kF32    ? QUTLASS_F32
-                          : a.kind == Kind::kBF16 ? QUTLASS_BF16
-                                                  : QUTLASS_F16;
-#pragma unroll
-    for (int half = 0; half < kTile; half += kChunk) {
-      const int count = row < a.rows ? min(kChunk, max(0, a.cols - col - half)) : 0;
-      float chunk[kChunk];
-      load_chunk(a.data, dtype, int64_t{row} * a.cols + col + half, count, chunk);
-#pragma unroll
-      for (int i = 0; i < kChunk; ++i) x[half + i] = chunk[i];
-    }
-  }
+  __device__ int count() const { return min(kM, rows_.rows()); }
 
   __device__ void find_ranges(bool finite_only) {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 #pragma unroll 1
-    for (int row = 0; row < kM; ++row) {
+    for (int row = 0; row < count(); ++row) {
       GroupRange range;
-      for (int col = static_cast<int>(threadIdx.x) * kTile; col < problem_.k; col += kThreads * kTile) {
+#pragma unroll 1
+      for (int first = warp * 32 * kTile; first < rows_.cols(); first += kThreads * kTile) {
         float x[kTile];
-        load(row, col, x);
+        rows_.load(row, first + lane * kTile, x);
 #pragma unroll
         for (int i = 0; i < kTile; ++i) range.add(finite_only && !(fabsf(x[i]) <= FLT_MAX) ? 0 : x[i]);
       }
@@ -127,7 +145,9 @@ class AQuantizer {
     return range;
   }
 
-  const Problem& problem_;
+  const Rows& rows_;
+  const qutlass_format& format_;
+  const Kind codes_;
   SharedScales<kM, kWarps>& scales_;
 };
 

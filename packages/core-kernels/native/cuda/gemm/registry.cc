@@ -9,6 +9,7 @@
 #include "cuda/cublaslt/kernels.h"
 #include "cuda/gemm/kernels.h"
 #include "cuda/skinny/skinny.h"
+#include "numerics/quantized.h"
 #include "reference/matmul_problem.h"
 
 namespace qutlass {
@@ -75,7 +76,9 @@ const Kernel kKernels[] = {
        cuda::require_integer_skinny(problem);
      },
      nullptr,
-     cuda::enqueue_integer_skinny},
+     cuda::enqueue_integer_skinny,
+     nullptr,
+     cuda::integer_skinny_quantizes_a},
     {{"cuda.gemv", "cuda", "sm_80", "f32", cuda::kGemvMaxM, 16, 32, 0, 0.5, "f32", 64, 0.6, cuda::kGemvMaxM,
       0},
      require_gemv,

@@ -3,13 +3,22 @@
 
 #include <bit>
 
+#include "cuda/skinny/make_rows.cuh"
 #include "cuda/skinny/ring.cuh"
 
 namespace qutlass::cuda {
 
-// In one pass, A in shared memory; else in global memory, each warp with its own part of it.
+// What every block makes its rows of (bf16_rows.h).
+template <bool kIntegers>
+using MakeRowsOfBlock = std::conditional_t<kIntegers, MakeRows<WholeRows, true, Kind::kInt8>,
+                                           MakeRows<WholeRows, false, Kind::kE2M1, Kind::kE4M3>>;
+
+// In shared memory, or in global memory, each warp with its own part of it.
 template <typename T, typename Shape>
 class Activations {
+  using Scales = SharedScales<kMostMade, Shape::kWarps>;
+  static constexpr int kScaleBytes = Shape::kMadeA ? (static_cast<int>(sizeof(Scales)) + 15) / 16 * 16 : 0;
+
  public:
   // Rows that lanes read together are in different banks; runs of 16 columns still meet in pairs, but a
   // distance that kept them apart would tear the 32-byte sectors in which copies come.
@@ -17,7 +26,7 @@ class Activations {
     return (tiles * T::kCols + 32) * T::kBytesOfA;
   }
   __host__ __device__ static constexpr int bytes(int m, int tiles) {
-    return Shape::kOnePass ? m * row_bytes(tiles) : 0;
+    return Shape::kSharedA ? m * row_bytes(tiles) + kScaleBytes : 0;
   }
 
   // Before the kernel waits: what a request needs is worked out when time does not matter.
@@ -58,8 +67,16 @@ class Activations {
     }
   }
 
+  // The same of rows that are not in memory, and factors of rows of A; returns its global scale.
+  __device__ float make(float* factors) const {
+    const MadeRows to{shared_, row_bytes(p_.tiles), p_.parts, p_.tiles * T::kCols, factors};
+    return MakeRowsOfBlock<T::kIntegers>::make(p_.source, to,
+                                               {static_cast<int>(threadIdx.x), Shape::kThreads},
+                                               *reinterpret_cast<Scales*>(shared_ + p_.m * to.pitch));
+  }
+
   // Whether A has all columns of a tile; in shared memory it does.
-  __device__ bool whole(int tile) const { return Shape::kOnePass || (tile + 1) * T::kCols <= p_.k; }
+  __device__ bool whole(int tile) const { return Shape::kSharedA || (tile + 1) * T::kCols <= p_.k; }
 
   // Two steps of a unit, from `step` on, for 8 rows of A.
   template <bool kWhole>
@@ -84,7 +101,7 @@ class Activations {
 
  private:
   __device__ static const uint8_t* row_of(const SkinnyExtents& p, const uint8_t* shared, int row, int lane) {
-    return (Shape::kOnePass ? shared + row * row_bytes(p.tiles)
+    return (Shape::kSharedA ? shared + row * row_bytes(p.tiles)
                             : p.a + static_cast<int64_t>(row) * p.k * T::kBytesOfA) +
            lane % 4 * tile_run(T::kCode) * T::kBytesOfA;
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cuda/atoms/dependent_launch.cuh"
-#include "cuda/skinny/skinny.h"
+#include "cuda/skinny/problem.cuh"
 
 namespace qutlass::cuda {
 

@@ -51,20 +51,25 @@ class Meeting {
     }
   }
 
+  // Of rows of A, for whoever makes these.
+  __device__ float* a_factors() const { return a_factors_; }
+
   // What all sums of a weight are multiplied by, here with a factor of the format: a thread for each. Factors
-  // of rows of A are copied in the group of copies that comes next.
-  __device__ void set_factors(double format) const {
+  // of rows of A in memory are copied in the group of copies that comes next. a_global: of rows that are
+  // made.
+  __device__ void set_factors(double format, float a_global) const {
     const int row = static_cast<int>(threadIdx.x);
     if (row < p_.rows) {
       if (p_.a_factors) {
         copy_async<4>(a_factors_ + row, p_.a_factors + row * p_.a_factor_step);
-      } else {
+      } else if (!Shape::kMadeA || !p_.source.has_row_factors) {
         a_factors_[row] = 1;
       }
     }
     const int weight = Shape::kThreads - 1 - static_cast<int>(threadIdx.x);
     if (weight < (kWeights == 1 ? 1 : p_.count)) {
-      factors_[weight] = p_.weights[weight].epilogue.factor() * format;
+      const Epilogue& epilogue = p_.weights[weight].epilogue;
+      factors_[weight] = (Shape::kMadeA ? epilogue.factor(a_global) : epilogue.factor()) * format;
     }
   }
 

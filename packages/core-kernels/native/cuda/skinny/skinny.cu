@@ -6,6 +6,7 @@
 #include "check.h"
 #include "cuda/gemm/problem.cuh"
 #include "cuda/skinny/bf16_rows.h"
+#include "cuda/skinny/problem.cuh"
 #include "cuda_stream.h"
 #include "reference/matmul_problem.h"
 
@@ -43,7 +44,11 @@ void require_skinny(const qutlass_matmul_problem& problem) {
   require_rows(problem, has_wide_kernel(tile_format(problem.b.quantized)) ? kSkinnyMaxM : kRepeatedMaxM);
 }
 
-bool skinny_quantizes_a(const qutlass_matmul_problem& problem) { return bf16_rows_quantize(problem); }
+bool skinny_quantizes_a(const qutlass_matmul_problem& problem) { return quantizes_on_the_way(problem); }
+
+bool integer_skinny_quantizes_a(const qutlass_matmul_problem& problem) {
+  return quantizes_on_the_way(problem) && blocks_make(row_source(problem), 1, true);
+}
 
 void require_integer_skinny(const qutlass_matmul_problem& problem) {
   // Products of codes, those of int4 16 times as large, are less than 2^14.
@@ -66,33 +71,38 @@ namespace {
 
 // A as a launch reads it, and where its rows are among those of D.
 struct RowsOfA {
-  const uint8_t* data;
-  const float* factors;
-  int factor_step;
-  const float* global_scale;
-  int rows, parts, cols;
+  const uint8_t* data = nullptr;  // or null: blocks make them of the source
+  RowSource source{};
+  const float* factors = nullptr;
+  int factor_step = 1;
+  const float* global_scale = nullptr;
+  int rows, parts = 1, cols;
   int row_bytes;
   int first = 0;
 
   explicit RowsOfA(const Bf16Rows& a)
       : data(static_cast<const uint8_t*>(a.data())),
+        source(a.source()),
         factors(a.row_factors()),
-        factor_step(1),
         global_scale(a.global_scale()),
         rows(a.rows()),
         parts(a.parts()),
         cols(a.cols()),
         row_bytes(parts * cols * 2) {}
-  // int8 codes.
-  explicit RowsOfA(const qutlass_quantized& a)
-      : data(static_cast<const uint8_t*>(a.codes)),
-        factors(static_cast<const float*>(a.scales)),
-        factor_step(a.format.group_rows == 0 ? 0 : 1),
-        global_scale(nullptr),
-        rows(static_cast<int>(a.rows)),
-        parts(1),
-        cols(static_cast<int>(a.cols)),
-        row_bytes(cols) {}
+  // int8 codes, or what they are made of.
+  explicit RowsOfA(const qutlass_matmul_problem& problem)
+      : rows(static_cast<int>(operand_rows(problem.a))),
+        cols(static_cast<int>(operand_cols(problem.a))),
+        row_bytes(cols) {
+    if (problem.quantizes_a) {
+      source = row_source(problem);
+      return;
+    }
+    const qutlass_quantized& codes = problem.a.quantized;
+    data = static_cast<const uint8_t*>(codes.codes);
+    factors = static_cast<const float*>(codes.scales);
+    factor_step = codes.format.group_rows == 0 ? 0 : 1;
+  }
 
   // Up to `count` rows from `begin` on.
   RowsOfA some(int begin, int count) const {
@@ -107,7 +117,7 @@ struct RowsOfA {
 
 SkinnyExtents extents_of(const RowsOfA& a, const TileLayout& layout) {
   return {a.data, a.factors, a.factor_step,     a.rows * a.parts, a.cols,
-          a.rows, a.parts,   layout.row_blocks, layout.tiles};
+          a.rows, a.parts,   layout.row_blocks, layout.tiles,     a.source};
 }
 
 SkinnyWeight weight_of(const RowsOfA& a, const qutlass_matmul_problem& problem, const TileLayout& layout) {
@@ -128,6 +138,10 @@ class Operands {
     const void* const touched[kEach] = {a.data,
                                         a.factors,
                                         a.global_scale,
+                                        a.source.a.data,
+                                        a.source.a.scales,
+                                        a.source.a.zero_points,
+                                        a.source.rotation.data,
                                         b.tiles,
                                         b.global_scale,
                                         problem.alpha_pointer,
@@ -140,7 +154,7 @@ class Operands {
   std::span<const void* const> all() const { return {pointers_, count_}; }
 
  private:
-  static constexpr size_t kEach = 9;
+  static constexpr size_t kEach = 13;
   const void* pointers_[kEach * kMaxWeights];
   size_t count_ = 0;
 };
@@ -205,43 +219,46 @@ std::span<const qutlass_matmul_problem> enqueue_repeated(CudaStream& stream, con
   return left;
 }
 
+// Calls body(neighbours with the same A) for all problems.
+template <typename Body>
+void for_each_a(std::span<const qutlass_matmul_problem> problems, const Body& body) {
+  while (!problems.empty()) {
+    const qutlass_matmul_problem& first = problems.front();
+    const auto other = std::find_if(problems.begin(), problems.end(),
+                                    [&](const auto& problem) { return !have_same_a(problem, first); });
+    const auto count = static_cast<size_t>(other - problems.begin());
+    body(problems.first(count));
+    problems = problems.subspan(count);
+  }
+}
+
 }  // namespace
 
 void enqueue_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
   CudaStream& cuda = cuda_stream(stream);
-  while (!problems.empty()) {
-    const Bf16Rows made(cuda, problems.front());
+  // The other quarters are for weights on their way, and for the sums of warps.
+  const size_t block_bytes = cuda.cuda_device().properties().sharedMemPerBlockOptin / 4;
+  for_each_a(problems, [&](std::span<const qutlass_matmul_problem> left) {
+    const Bf16Rows made(cuda, left.front(), block_bytes);
     const RowsOfA a(made);
-    const auto other = std::find_if(problems.begin(), problems.end(),
-                                    [&](const auto& problem) { return !made.are_of(problem); });
-    auto with_same_a = problems.first(static_cast<size_t>(other - problems.begin()));
-    problems = problems.subspan(with_same_a.size());
-    while (!with_same_a.empty()) {
-      const qutlass_matmul_problem& first = with_same_a.front();
-      const TileFormat format = tile_format(first.b.quantized);
+    while (!left.empty()) {
+      const TileFormat format = tile_format(left.front().b.quantized);
       if (a.rows * a.parts > kNarrowMaxM && has_wide_kernel(format)) {
-        enqueue_wide(cuda, a, first);
-        with_same_a = with_same_a.subspan(1);
+        enqueue_wide(cuda, a, left.front());
+        left = left.subspan(1);
       } else {
-        with_same_a = enqueue_repeated(cuda, a, with_same_a, narrow_launch(format.code));
+        left = enqueue_repeated(cuda, a, left, narrow_launch(format.code));
       }
     }
-  }
+  });
 }
 
 void enqueue_integer_skinny(qutlass_stream& stream, std::span<const qutlass_matmul_problem> problems) {
   CudaStream& cuda = cuda_stream(stream);
-  while (!problems.empty()) {
-    const qutlass_quantized& a = problems.front().a.quantized;
-    const auto other = std::find_if(problems.begin(), problems.end(), [&](const auto& problem) {
-      const qutlass_quantized& its = problem.a.quantized;
-      return its.codes != a.codes || its.scales != a.scales || its.rows != a.rows || its.cols != a.cols;
-    });
-    auto with_same_a = problems.first(static_cast<size_t>(other - problems.begin()));
-    problems = problems.subspan(with_same_a.size());
-    while (!with_same_a.empty())
-      with_same_a = enqueue_repeated(cuda, RowsOfA(a), with_same_a, launch_skinny_integers);
-  }
+  for_each_a(problems, [&](std::span<const qutlass_matmul_problem> left) {
+    const RowsOfA a(left.front());
+    while (!left.empty()) left = enqueue_repeated(cuda, a, left, launch_skinny_integers);
+  });
 }
 
 bool takes_experts(const qutlass_matmul_problem& problem, const ExpertRows& rows) {
@@ -256,7 +273,7 @@ void enqueue_experts(qutlass_stream& stream, const qutlass_matmul_problem& probl
   CudaStream& cuda = cuda_stream(stream);
   const TileFormat format = tile_format(problem.b.quantized);
   const TileLayout layout = tile_layout(problem.b.quantized, format);
-  const Bf16Rows made(cuda, problem);
+  const Bf16Rows made(cuda, problem, 0);
   const RowsOfA a(made);
   SkinnyExperts p{extents_of(a, layout), {weight_of(a, problem, layout)}, rows};
   p.weights[0].n = static_cast<int>(problem.out.shape[1]);

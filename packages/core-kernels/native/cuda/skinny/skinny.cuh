@@ -151,8 +151,11 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   const Activations<T, Shape> activations(p, of_a);
   launch_dependents();
   if constexpr (!Work::kOfExperts) wait_for_dependency();
+  float a_global = 1;
+  if constexpr (Shape::kMadeA) a_global = activations.make(meeting.a_factors());
   if constexpr (Shape::kOnePass) activations.request();
-  meeting.set_factors(T::kSumFactor);
+  meeting.set_factors(T::kSumFactor, a_global);
+  if constexpr (Shape::kMadeA) __syncthreads();
   if constexpr (Shape::kOnePass) {
     end_copy_group();
     wait_for_copies<0>();
@@ -248,10 +251,11 @@ template <typename T>
 using OnePassShape = std::conditional_t<T::kFewParts, SkinnyShape<true, 1, 1, 16, 4, 2>,
                                         SkinnyShape<true, 1, 1, 12, 6, T::kHasTable ? 1 : 2>>;
 // Many, where bytes on their way are: a block has the whole multiprocessor. Each fragment of A is used twice.
-// Two stages are enough of them, and what shared memory leaves is first-level cache for A.
-template <typename T, int kTokens>
-using StreamShape =
-    SkinnyShape<false, 2, kTokens, T::kFewParts || (kTokens == 1 && !T::kHasTable) ? 16 : 12, 2, 1>;
+// Two stages are enough of them, and what shared memory leaves is first-level cache for A in memory. Where a
+// block makes its A, more weights are on their way meanwhile.
+template <typename T, int kTokens, ReadA kReadA = ReadA::kCached>
+using StreamShape = SkinnyShape<false, 2, kTokens, T::kFewParts || (kTokens == 1 && !T::kHasTable) ? 16 : 12,
+                                kReadA == ReadA::kMade ? 3 : 2, 1, kReadA>;
 
 // Whether there is room for all of it, and for the block of the next kernel.
 template <typename T, typename Group>
@@ -268,14 +272,14 @@ bool takes_one_pass(const Group& p, const SkinnySplit& split, const SkinnyLaunch
 template <typename T, typename Group>
 void launch_group(const Group& p, const SkinnyLaunch& launch) {
   using OnePass = OnePassShape<T>;
-  if (p.m > 8) {
-    using Stream = StreamShape<T, 2>;
-    return launch_split<T, Stream>(p, split_for<T, Stream>(p, launch), launch);
-  }
+  const auto launch_stream = [&]<typename Stream>() {
+    launch_split<T, Stream>(p, split_for<T, Stream>(p, launch), launch);
+  };
+  if (!p.a) return launch_stream.template operator()<StreamShape<T, 1, ReadA::kMade>>();
+  if (p.m > 8) return launch_stream.template operator()<StreamShape<T, 2>>();
   const SkinnySplit split = split_for<T, OnePass>(p, launch);
   if (takes_one_pass<T>(p, split, launch)) return launch_split<T, OnePass>(p, split, launch);
-  using Stream = StreamShape<T, 1>;
-  launch_split<T, Stream>(p, split_for<T, Stream>(p, launch), launch);
+  launch_stream.template operator()<StreamShape<T, 1>>();
 }
 
 // A kernel for a single weight has no look-ups.

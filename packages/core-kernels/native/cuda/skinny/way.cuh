@@ -1,16 +1,22 @@
 // The order of the work: which tiles a block has, and how its warps go through them.
 #pragma once
 
-#include "cuda/skinny/skinny.h"
+#include "cuda/skinny/problem.cuh"
 
 namespace qutlass::cuda {
 
+// Where warps read A: in memory through the first-level cache, or in shared memory, where it is copied to or
+// made.
+enum class ReadA { kCached, kCopied, kMade };
+
 // Shapes of the kernel: row blocks and tiles of 8 rows of A that a warp has at once, warps of a block, stages
 // of a warp's ring at most, and blocks that a multiprocessor has registers for. In one pass, all tiles of a
-// warp fit into its ring, and A into shared memory; else warps read A through the first-level cache.
-template <bool kOnePass_, int kBlocks_, int kTokens_, int kWarps_, int kStages_, int kResident_>
+// warp fit into its ring, and A into shared memory.
+template <bool kOnePass_, int kBlocks_, int kTokens_, int kWarps_, int kStages_, int kResident_,
+          ReadA kReadA = kOnePass_ ? ReadA::kCopied : ReadA::kCached>
 struct SkinnyShape {
   static constexpr bool kOnePass = kOnePass_;
+  static constexpr bool kSharedA = kReadA != ReadA::kCached, kMadeA = kReadA == ReadA::kMade;
   static constexpr int kBlocks = kBlocks_, kTokens = kTokens_, kWarps = kWarps_, kStages = kStages_,
                        kResident = kResident_;
   static constexpr int kRows = kBlocks * kTileRows;
