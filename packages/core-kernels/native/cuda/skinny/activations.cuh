@@ -67,13 +67,8 @@ class Activations {
     }
   }
 
-  // The same where the shape makes rows, seen after a barrier: those in memory, or with their factors what
-  // the source says. Returns the global scale of the latter.
+  // The same of rows that are not in memory, and factors of rows of A; returns its global scale.
   __device__ float make(float* factors) const {
-    if (p_.a) {
-      copy_row();
-      return 1;
-    }
     const MadeRows to{shared_, row_bytes(p_.tiles), p_.parts, p_.tiles * T::kCols, factors};
     return MakeRowsOfBlock<T::kIntegers>::make(p_.source, to,
                                                {static_cast<int>(threadIdx.x), Shape::kThreads},
@@ -105,18 +100,6 @@ class Activations {
   }
 
  private:
-  // The only row, through registers: waiting for copies would be waiting for weights.
-  __device__ void copy_row() const {
-    constexpr int kAtOnce = 16 / T::kBytesOfA;
-#pragma unroll 4
-    for (int col = static_cast<int>(threadIdx.x) * kAtOnce; col < p_.tiles * T::kCols;
-         col += Shape::kThreads * kAtOnce) {
-      const int at = col * T::kBytesOfA;
-      *reinterpret_cast<uint4*>(shared_ + at) =
-          col < p_.k ? *reinterpret_cast<const uint4*>(p_.a + at) : uint4{};
-    }
-  }
-
   __device__ static const uint8_t* row_of(const SkinnyExtents& p, const uint8_t* shared, int row, int lane) {
     return (Shape::kSharedA ? shared + row * row_bytes(p.tiles)
                             : p.a + static_cast<int64_t>(row) * p.k * T::kBytesOfA) +

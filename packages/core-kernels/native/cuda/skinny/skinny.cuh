@@ -151,14 +151,20 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   const Activations<T, Shape> activations(p, of_a);
   launch_dependents();
   if constexpr (!Work::kOfExperts) wait_for_dependency();
+  const bool makes = Shape::kMadeA && !p.a;
   float a_global = 1;
-  if constexpr (Shape::kMadeA) a_global = activations.make(meeting.a_factors());
-  if constexpr (Shape::kOnePass) activations.request();
+  if constexpr (Shape::kMadeA) {
+    if (makes) a_global = activations.make(meeting.a_factors());
+  }
+  if constexpr (Shape::kSharedA) {
+    if (!makes) activations.request();
+  }
   meeting.set_factors(T::kSumFactor, a_global);
-  if constexpr (Shape::kMadeA) __syncthreads();
-  if constexpr (Shape::kOnePass) {
-    end_copy_group();
-    wait_for_copies<0>();
+  if constexpr (Shape::kSharedA) {
+    if (!makes) {
+      end_copy_group();
+      wait_for_copies<0>();
+    }
     __syncthreads();
   } else {
     // Row factors are in the first group, also of warps that have no tile to wait for.
