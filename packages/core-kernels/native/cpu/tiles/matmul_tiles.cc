@@ -81,6 +81,13 @@ Blocks find_blocks(const Context& context, const qutlass_matmul_problem& problem
   return {std::clamp(share, kLeastDecodedRows / a.widest(), kDecodedRows / a.widest()), kDecodedTiles};
 }
 
+// Asks for the first tile of the next 16 rows while sums are finished. A single row of A reads B as fast as
+// memory brings it, and what is asked for by itself ends here.
+inline void ask_for(const uint8_t* b) {
+  constexpr int kLines = 24;
+  for (int i = 0; i < kLines; ++i) __builtin_prefetch(b + i * kWordBytes);
+}
+
 // The result of a product from packed operands, by parts.
 class TileProduct {
  public:
@@ -109,7 +116,10 @@ class TileProduct {
   // The result of panels [first, last) and of 16 rows of B each from [column, stop).
   void run(int64_t first, int64_t last, int64_t column, int64_t stop) const {
     const int64_t sets = ceil_div(std::min(blocks_.tiles, stop - column), kernels_.tiles);
-    const int64_t doubles = (last - first) * sets * set_sums();
+    // Of a panel with as many tiles as are multiplied at a time; the first panel is the widest.
+    const int64_t set_sums =
+        int64_t{kernels_.tiles} * a_.panels()[static_cast<size_t>(first)].rows * kTileRows;
+    const int64_t doubles = (last - first) * sets * set_sums;
     // One panel's, without asking the pool.
     alignas(64) double few[kMostTiles * kMostRows * kTileRows];
     const bool are_few = doubles <= static_cast<int64_t>(std::size(few));
@@ -129,17 +139,16 @@ class TileProduct {
           }
           b = decoded.as<uint8_t>();
         }
-        multiply(first, last, stretch, b, tiles, sums);
+        multiply(first, last, stretch, b, tiles, sums, set_sums);
       }
-      finish(first, last, column, tiles, sums);
+      if (last - first == 1 && column + blocks_.tiles < stop) ask_for(factors(column + blocks_.tiles));
+      finish(first, last, column, tiles, sums, set_sums);
     }
   }
 
  private:
   // Of 16 rows.
   int64_t decoded_bytes() const { return kDecodedCols / kTileCols * decoded_format_.tile_bytes(); }
-  // Sums of a panel with as many tiles as are multiplied at a time.
-  int64_t set_sums() const { return int64_t{kernels_.tiles} * a_.widest() * kTileRows; }
   // Of 16 rows of B, before their tiles.
   const uint8_t* factors(int64_t column) const {
     return static_cast<const uint8_t*>(problem_.b.quantized.tiles) + column * tile_row_bytes_;
@@ -147,26 +156,27 @@ class TileProduct {
 
   // Adds the products of panels with tiles of the same columns, from b on.
   void multiply(int64_t first, int64_t last, const Stretch& stretch, const uint8_t* b, int64_t tiles,
-                double* sums) const {
+                double* sums, int64_t set_sums) const {
     const TileFormat& format = decode_ ? decoded_format_ : format_;
     const int64_t next = decode_ ? decoded_bytes() : tile_row_bytes_;
     for (int64_t p = first; p < last; ++p) {
       const Panel& panel = a_.panels()[static_cast<size_t>(p)];
       const TileMultiply multiply = a_.find_multiply(panel, format);
       const uint8_t* const a = stretch.panel(panel);
-      for (int64_t i = 0; i < tiles; i += kernels_.tiles, sums += set_sums()) {
+      for (int64_t i = 0; i < tiles; i += kernels_.tiles, sums += set_sums) {
         // Beyond the last rows stand these, and their sums are not stored.
         multiply(format, a, b + i * next, i + 1 < tiles ? next : 0, stretch.cols, sums);
       }
     }
   }
 
-  void finish(int64_t first, int64_t last, int64_t column, int64_t tiles, const double* sums) const {
+  void finish(int64_t first, int64_t last, int64_t column, int64_t tiles, const double* sums,
+              int64_t set_sums) const {
     for (int64_t p = first; p < last; ++p) {
       const Panel& panel = a_.panels()[static_cast<size_t>(p)];
       double row_factors[kMostRows];
       for (int m = 0; m < panel.rows; ++m) row_factors[m] = factor_ * a_.factor(panel.row + m);
-      for (int64_t i = 0; i < tiles; i += kernels_.tiles, sums += set_sums()) {
+      for (int64_t i = 0; i < tiles; i += kernels_.tiles, sums += set_sums) {
         for (int64_t t = i; t < std::min(i + kernels_.tiles, tiles); ++t) {
           finish(panel, (column + t) * kTileRows, sums + (t - i) * panel.rows * kTileRows, row_factors,
                  factors(column + t));
