@@ -110,12 +110,23 @@ it.each(selected(WEIGHTS, 3))('a prepared weight in $name under a few rows', asy
   }
 });
 
+// Enough rows to decode tiles once for all of them, more of K than is decoded at once, and an end inside of a tile.
+it.each(selected(WEIGHTS, 3))('a prepared weight in $name under many rows', async (format) => {
+  const group = format.groupCols === 'all' ? 1 : format.groupCols;
+  const k = Math.ceil(1160 / group) * group;
+  const random = new Random(k);
+  using a = sample(random, 79, k, 'bf16');
+  using b = quantized(random, format, [40, k], 'row');
+  await checkWeight(a, b);
+});
+
 // More sets of rows than there are multiprocessors, and more of K than blocks bring at once.
 it.each(
   selected(
     [
       [64, 264, 4096],
       [17, 40_000, 256],
+      [521, 72, 2304],
     ],
     1,
   ),

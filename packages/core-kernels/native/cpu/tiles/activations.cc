@@ -62,6 +62,9 @@ int64_t bytes_of_block(Packing packing, int64_t block, int64_t corrected) {
   return block + 4 * (block / corrected) + (packing == Packing::kBlocks ? 4 : 0);
 }
 
+// Values of all rows of a panel are packed so many columns at a time, which stay in the first-level cache.
+constexpr int64_t kPackedCols = 512;
+
 // Whether the scale of a row is left out when its values are packed.
 bool has_row_scales(const qutlass_operand& a) { return a.is_quantized && a.quantized.format.group_cols == 0; }
 
@@ -85,18 +88,18 @@ bool has_small(const float* x, int64_t count) {
 
 // Of one thread.
 struct Activations::Buffers {
-  Scratch row;    // float32
+  Scratch row;    // float32, or a part of it
   Scratch codes;  // of a block
 
   Buffers(MemoryPool& memory, const Activations& a)
-      : row(memory, a.a_.is_quantized && !packs_values(a.packing_)
-                        ? 0
-                        : static_cast<size_t>(a.padded_cols()) * sizeof(float)),
+      : row(memory, packs_values(a.packing_) ? kPackedCols * sizeof(float)
+                    : a.a_.is_quantized      ? 0
+                                             : static_cast<size_t>(a.cols_) * sizeof(float)),
         codes(memory, packs_values(a.packing_) ? 0 : static_cast<size_t>(a.block_)) {}
 };
 
 Activations::Activations(Context& context, const qutlass_operand& a, const TileFormat& format,
-                         const TileKernels& kernels, Packing packing)
+                         const TileKernels& kernels, Packing packing, int64_t stretch)
     : a_(a),
       format_(format),
       kernels_(kernels),
@@ -105,12 +108,18 @@ Activations::Activations(Context& context, const qutlass_operand& a, const TileF
       block_(find_block(a, format, packing)),
       corrected_(packing == Packing::kIntegers ? block_ : format.group),
       block_bytes_(bytes_of_block(packing, block_, corrected_)),
-      row_bytes_(ceil_div(cols_, block_) * block_bytes_),
+      stretch_(std::min(stretch, padded_cols())),
       widest_(kernels.rows(format, packing)),
       panels_(split_rows(operand_rows(a), widest_)),
       row_scales_(packing == Packing::kIntegers || has_row_scales(a) ? static_cast<size_t>(operand_rows(a))
                                                                      : 0),
-      packed_(context.memory, static_cast<size_t>(operand_rows(a) * row_bytes_)) {
+      packed_(context.memory, static_cast<size_t>(operand_rows(a) * row_bytes())) {
+  for (int64_t begin = 0; begin < padded_cols(); begin += stretch_) {
+    const int64_t cols = std::min(stretch_, cols_ - begin),
+                  padded = std::min(stretch_, padded_cols() - begin);
+    stretches_.push_back(
+        {begin, cols, packed_bytes(padded), packed_.as<uint8_t>() + operand_rows(a) * packed_bytes(begin)});
+  }
   const auto count = static_cast<int64_t>(panels_.size());
   context.threads.parallel_for(count, rows_per_piece(widest_ * cols_), [&](int64_t begin, int64_t end) {
     const Buffers buffers(context.memory, *this);
@@ -146,54 +155,58 @@ Activations::WordOrder Activations::word_order(int rows) const {
   return {rows, run, std::countr_zero(static_cast<uint64_t>(run))};
 }
 
+uint8_t* Activations::block(const Panel& panel, int64_t column) const {
+  const Stretch& stretch = stretches_[static_cast<size_t>(column / stretch_)];
+  return stretch.panel(panel) + panel.rows * packed_bytes(column - stretch.begin);
+}
+
 void Activations::pack_values(const Panel& panel, const Buffers& buffers) {
-  const int rows = panel.rows;
-  for (int m = 0; m < rows; ++m) {
-    const float* x = load_values(panel.row + m, buffers.row.as<float>());
-    uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_;
-    if (packing_ == Packing::kFloats && rows == 1) {
-      std::memcpy(out, x, static_cast<size_t>(row_bytes_));
-      continue;
-    }
-    if (packing_ == Packing::kFloats) {
-      for (int64_t i = 0; i < padded_cols(); ++i, out += 4 * rows) std::memcpy(out + 4 * m, x + i, 4);
-      continue;
-    }
-    if (has_small(x, cols_)) holds_small_ = true;
-    const WordOrder words = word_order(rows);
-    int64_t word = 0;
-    const int columns = 32 / format_.bits();
-    const auto& order = kPairOrder[columns == 8];
-    for (int64_t begin = 0; begin < padded_cols(); begin += columns) {
-      for (int i = 0; i < columns; i += 2) {
-        const uint32_t first = std::bit_cast<uint32_t>(x[begin + order[i]]) >> 16;
-        const uint32_t pair = first | (std::bit_cast<uint32_t>(x[begin + order[i + 1]]) & 0xFFFF0000u);
-        std::memcpy(out + words.offset(word++, m), &pair, sizeof pair);
+  const int rows = panel.rows, columns = 32 / format_.bits();
+  const WordOrder words = word_order(rows);
+  const auto& order = kPairOrder[columns == 8];
+  for (int64_t begin = 0; begin < cols_; begin += kPackedCols) {
+    const int64_t count = std::min(kPackedCols, cols_ - begin);
+    const int64_t padded = ceil_div(count, block_) * block_;
+    uint8_t* const out = block(panel, begin);
+    for (int m = 0; m < rows; ++m) {
+      const float* x = load_values(panel.row + m, begin, count, padded, buffers.row.as<float>());
+      if (packing_ == Packing::kFloats) {
+        for (int64_t i = 0; i < padded; ++i) std::memcpy(out + 4 * (i * rows + m), x + i, 4);
+        continue;
+      }
+      if (has_small(x, count)) holds_small_ = true;
+      int64_t word = 0;
+      for (int64_t k = 0; k < padded; k += columns) {
+        for (int i = 0; i < columns; i += 2) {
+          const uint32_t first = std::bit_cast<uint32_t>(x[k + order[i]]) >> 16;
+          const uint32_t pair = first | (std::bit_cast<uint32_t>(x[k + order[i + 1]]) & 0xFFFF0000u);
+          std::memcpy(out + words.offset(word++, m), &pair, sizeof pair);
+        }
       }
     }
   }
 }
 
-const float* Activations::load_values(int64_t row, float* buffer) {
+const float* Activations::load_values(int64_t row, int64_t begin, int64_t count, int64_t padded,
+                                      float* buffer) {
   if (!a_.is_quantized) {
-    const float* x = load_row(a_.dense, row * cols_, cols_, buffer);
-    if (x != buffer && padded_cols() == cols_) return x;
-    if (x != buffer) std::memcpy(buffer, x, static_cast<size_t>(cols_) * sizeof(float));
+    const float* x = load_row(a_.dense, row * cols_ + begin, count, buffer);
+    if (x != buffer && padded == count) return x;
+    if (x != buffer) std::memcpy(buffer, x, static_cast<size_t>(count) * sizeof(float));
   } else {
     const qutlass_quantized& q = a_.quantized;
     const int bits = element_storage_bits(q.format.element);
     const auto& table = decode_table(q.format.element);
     const bool has_groups = q.format.group_cols != 0;
     if (!has_groups) row_scales_[static_cast<size_t>(row)] = static_cast<double>(load_scale_of(row, 0));
-    for (int64_t begin = 0; begin < cols_; begin += group_cols(q)) {
-      const float scale = has_groups ? load_scale_of(row, begin) : 1.0f;
-      const int64_t end = std::min(begin + group_cols(q), cols_);
-      for (int64_t i = begin; i < end; ++i) {
-        buffer[i] = table[load_code(q.codes, bits, row * cols_ + i)] * scale;
-      }
+    for (int64_t i = 0; i < count;) {
+      const float scale = has_groups ? load_scale_of(row, begin + i) : 1.0f;
+      const int64_t group = (begin + i) / group_cols(q);
+      const int64_t end = std::min((group + 1) * group_cols(q) - begin, count);
+      for (; i < end; ++i) buffer[i] = table[load_code(q.codes, bits, row * cols_ + begin + i)] * scale;
     }
   }
-  std::fill(buffer + cols_, buffer + padded_cols(), 0.0f);
+  std::fill(buffer + count, buffer + padded, 0.0f);
   return buffer;
 }
 
@@ -211,7 +224,7 @@ void Activations::pack_codes(const Panel& panel, const Buffers& buffers) {
       scale = x ? kernels_.int8_scale(x, cols_) : load_scale_of(row, 0);
       row_scales_[static_cast<size_t>(row)] = static_cast<double>(scale);
     }
-    uint8_t* out = packed_.as<uint8_t>() + panel.row * row_bytes_;
+    uint8_t* out = block(panel, 0);
     for (int64_t begin = 0; begin < cols_; begin += block_) {
       const int64_t count = std::min(block_, cols_ - begin);
       if (packing_ == Packing::kBlocks) {

@@ -17,19 +17,31 @@ struct Panel {
   int rows;
 };
 
+// Columns that lie together for all rows.
+struct Stretch {
+  int64_t begin, cols;
+  int64_t row_bytes;
+  uint8_t* data;
+
+  uint8_t* panel(const Panel& panel) const { return data + panel.row * row_bytes; }
+};
+
 class Activations {
  public:
   // format: of the tiles. A dense A is rounded to int8 for kBlocks and kIntegers. For kPairs its values are
-  // exact in bf16.
+  // exact in bf16. stretch: so many columns of all rows lie together, a multiple of what is packed at a time,
+  // or more than there are.
   Activations(Context& context, const qutlass_operand& a, const TileFormat& format,
-              const TileKernels& kernels, Packing packing);
+              const TileKernels& kernels, Packing packing, int64_t stretch);
 
   const std::vector<Panel>& panels() const { return panels_; }
-  int64_t row_bytes() const { return row_bytes_; }
+  int64_t row_bytes() const { return packed_bytes(padded_cols()); }
   int widest() const { return widest_; }
-  const uint8_t* panel(const Panel& panel) const { return packed_.as<uint8_t>() + panel.row * row_bytes_; }
-  TileMultiply find_multiply(const Panel& panel) const {
-    return kernels_.find(format_, packing_, static_cast<int>(block_), panel.rows);
+  Packing packing() const { return packing_; }
+  const std::vector<Stretch>& stretches() const { return stretches_; }
+  // For tiles of the format that A is packed for, or those decoded from them.
+  TileMultiply find_multiply(const Panel& panel, const TileFormat& tiles) const {
+    return kernels_.find(tiles, packing_, static_cast<int>(block_), panel.rows);
   }
   // The scale of a row, where it has just one; else 1.
   double factor(int64_t row) const {
@@ -47,12 +59,17 @@ class Activations {
   WordOrder word_order(int rows) const;
   void pack_values(const Panel& panel, const Buffers& buffers);
   void pack_codes(const Panel& panel, const Buffers& buffers);
-  // A row as float32, zeros after its end, without the scale of the whole row of a quantized one.
-  const float* load_values(int64_t row, float* buffer);
+  // Columns [begin, begin + count) of a row as float32, then zeros up to `padded` columns, without the scale
+  // of the whole row of a quantized one.
+  const float* load_values(int64_t row, int64_t begin, int64_t count, int64_t padded, float* buffer);
   // Columns [begin, begin + count) of a row of codes as integers.
   void load_codes(int64_t row, int64_t begin, int64_t count, int8_t* out) const;
   float load_scale_of(int64_t row, int64_t column) const;
   int64_t padded_cols() const { return (cols_ + block_ - 1) / block_ * block_; }
+  // Of so many columns of a row, whole blocks.
+  int64_t packed_bytes(int64_t cols) const { return cols / block_ * block_bytes_; }
+  // Where a block of a panel begins.
+  uint8_t* block(const Panel& panel, int64_t column) const;
 
   const qutlass_operand& a_;
   const TileFormat& format_;
@@ -62,12 +79,13 @@ class Activations {
   int64_t block_;        // columns that are packed at a time, zeros after the last of the row
   int64_t corrected_;    // columns that share a correction
   int64_t block_bytes_;  // of one row
-  int64_t row_bytes_;    // of a packed row
-  int widest_;           // rows of the widest panel
+  int64_t stretch_;
+  int widest_;  // rows of the widest panel
   std::vector<Panel> panels_;
   std::vector<double> row_scales_;
   std::atomic<bool> holds_small_ = false;
   Scratch packed_;
+  std::vector<Stretch> stretches_;
 };
 
 }  // namespace qutlass

@@ -24,6 +24,7 @@ struct Avx512 {
   static Floats zero() { return _mm512_setzero_ps(); }
   static Ints zero_ints() { return _mm512_setzero_si512(); }
   static Ints load(const void* from) { return _mm512_loadu_si512(from); }
+  static void store(uint8_t* to, Floats x) { _mm512_storeu_ps(to, x); }
   static void add_to(double* sums, Floats x) {
     add_to(sums, _mm512_castps512_ps256(x));
     add_to(sums + 8, _mm512_extractf32x8_ps(x, 1));
@@ -178,6 +179,15 @@ struct Avx512::Codes<TileCode::kInt8> : FloatZeros {
         _mm512_and_si512(_mm512_srli_epi32(word, static_cast<unsigned>(8 * i)), _mm512_set1_epi32(0xFF));
     return kZeros ? subtract(to_floats(byte), zeros)
                   : to_floats(_mm512_sub_epi32(byte, _mm512_set1_epi32(128)));
+  }
+};
+
+template <>
+struct Avx512::Codes<TileCode::kF32> : FloatZeros {
+  static constexpr int kBits = 32;
+  template <bool>
+  static Floats values(Ints word, int, Floats) {
+    return _mm512_castsi512_ps(word);
   }
 };
 

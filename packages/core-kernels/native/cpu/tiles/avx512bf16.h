@@ -17,6 +17,7 @@ struct Avx512Pairs : Avx512 {
     return _mm512_dpbf16_ps(z, x, as_values(_mm512_castps_si512(broadcast(word))));
   }
   static Values as_values(Ints x) { return reinterpret_cast<Values>(x); }
+  static void store(uint8_t* to, Values x) { _mm512_storeu_si512(to, reinterpret_cast<Ints>(x)); }
 
   // Pairs of a word in the order of kPairOrder.
   template <TileCode kCode>
@@ -81,6 +82,15 @@ struct Avx512Pairs::Codes<TileCode::kInt8> : FloatZeros {
     const Ints first = _mm512_castps_si512(Single::values<kZeros>(word, pair, zeros));
     const Ints second = _mm512_castps_si512(Single::values<kZeros>(word, pair + 2, zeros));
     return as_values(_mm512_mask_blend_epi16(0xAAAAAAAAu, _mm512_srli_epi32(first, 16), second));
+  }
+};
+
+template <>
+struct Avx512Pairs::Codes<TileCode::kBF16> : FloatZeros {
+  static constexpr int kBits = 16;
+  template <bool>
+  static Values values(Ints word, int, Floats) {
+    return as_values(word);
   }
 };
 

@@ -39,6 +39,19 @@ inline constexpr int kIntegerCols = 1 << 15;
 using TileMultiply = void (*)(const TileFormat& format, const uint8_t* a, const uint8_t* b, int64_t next,
                               int64_t cols, double* sums);
 
+// What tiles become that are decoded once for several panels: tiles of values in the order in which these are
+// multiplied. float32 values are multiplied with their scales on the way, unless that could leave the range
+// of float32; pairs would not be exact under theirs.
+constexpr TileFormat decoded_format(const TileFormat& format, Packing packing) {
+  const bool pairs = packing == Packing::kPairs;
+  const bool scaled = !pairs && (format.scale == TileScale::kE4M3 || format.scale == TileScale::kF16);
+  return {pairs ? TileCode::kBF16 : TileCode::kF32, scaled ? TileScale::kNone : format.scale, format.group,
+          false};
+}
+
+// Decodes the tiles of `cols` columns of 16 rows of B.
+using TileDecode = void (*)(const TileFormat& format, const uint8_t* b, int64_t cols, uint8_t* out);
+
 // Rows that a panel may have.
 inline constexpr int kMostRows = 32;
 inline constexpr int kMostTiles = 2;
@@ -53,6 +66,10 @@ struct TileKernels {
   int (*rows)(const TileFormat& format, Packing packing);
   // Panels in blocks of so many columns. Null: not for this format.
   TileMultiply (*find)(const TileFormat& format, Packing packing, int block, int rows);
+  // For A with so many rows tiles are decoded once for all panels; fewer multiply codes.
+  int decoding_rows;
+  // Null: codes are always decoded where they are multiplied.
+  TileDecode (*find_decode)(const TileFormat& format, Packing packing);
   // The scale of `cols` values that are rounded to int8, amax / 127; NaN where one is not finite.
   float (*int8_scale)(const float* x, int64_t cols);
   // Codes under this scale; zeros if it is NaN.

@@ -25,6 +25,9 @@ enum class TileCode {
   kInt8,  // unsigned, with an excess of 128
   kE4M3,
   kE5M2,
+  // Values that have been decoded, in place of codes: two columns in a word, or one.
+  kBF16,
+  kF32,
 };
 
 // Scales inside of a row; kNone: the factor of the row is all.
@@ -46,7 +49,16 @@ struct TileFormat {
       default: return 1;
     }
   }
-  constexpr int bits() const { return code >= TileCode::kInt8 ? 8 : 4; }
+  constexpr int bits() const {
+    switch (code) {
+      case TileCode::kInt4:
+      case TileCode::kE2M1:
+      case TileCode::kNF4: return 4;
+      case TileCode::kBF16: return 16;
+      case TileCode::kF32: return 32;
+      default: return 8;
+    }
+  }
   // What an unsigned code of an integer exceeds its value by, where that is the same for all.
   constexpr int excess() const { return code == TileCode::kInt8 ? 128 : code == TileCode::kInt4 ? 8 : 0; }
   constexpr int zeros_offset() const { return groups() * kTileRows * scale_bytes(); }

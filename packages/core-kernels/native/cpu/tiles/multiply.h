@@ -14,9 +14,9 @@ namespace qutlass {
 namespace {
 
 // Tiles whose sums are added in float32 before they go on in double. A sum of n numbers in float32 is off by
-// at most n * 2^-24 of the sum of their magnitudes: 16 products of a group and 32 groups, or 128 and 4, are
+// at most n * 2^-24 of the sum of their magnitudes: 16 products of a group and 64 groups, or 128 and 8, are
 // far within 2^-16 whatever the numbers are.
-constexpr int kTilesInFloat = 4;
+constexpr int kTilesInFloat = 8;
 
 // Where the parts of a tile are, worked out before the loops.
 struct TileParts {
@@ -226,22 +226,31 @@ void multiply_values(const TileFormat& format, const uint8_t* a, const uint8_t* 
       zeros[t] = Codes::zeros(tile + t * next + parts.zeros + group * kTileRows);
     }
     constexpr int kColumns = 32 / Codes::kBits;  // in a word
+    constexpr bool kDecoded = Codes::kBits > 8;
+    constexpr int kWords = kDecoded ? 4 : 1;  // at a time
     if constexpr (kRows == V::kMatrixRows) {
       V::template add_matrix<kCode, kGroup, kZeros>(at, codes, next, zeros, acc);
       at += kGroup / V::kColumns * kRows;
     }
-    for (int k = 0; k < (kRows == V::kMatrixRows ? 0 : kGroup); k += kColumns, codes += kWordBytes) {
+    for (int k = 0; k < (kRows == V::kMatrixRows ? 0 : kGroup); k += kWords * kColumns) {
+#pragma GCC unroll 4
+      for (int w = 0; w < kWords; ++w, codes += kWordBytes) {
+        // Decoded values are in a near cache, which A comes to as words of B do otherwise.
+        if constexpr (kRows >= 4 && kDecoded) {
+          if (w * kRows % 16 == 0) fetch_ahead<1>(reinterpret_cast<const uint8_t*>(at));
+        }
 #pragma GCC unroll 8
-      for (int i = 0; i < kColumns / V::kColumns; ++i, at += kRows) {
+        for (int i = 0; i < kColumns / V::kColumns; ++i, at += kRows) {
 #pragma GCC unroll 2
-        for (int t = 0; t < kTiles; ++t) {
-          if constexpr (kRows >= 4) {
-            if (i == 0) fetch_ahead<1>(codes + t * next);
-          }
-          const auto value = Codes::template values<kZeros>(V::load(codes + t * next), i, zeros[t]);
+          for (int t = 0; t < kTiles; ++t) {
+            if constexpr (kRows >= 4 && !kDecoded) {
+              if (i == 0) fetch_ahead<1>(codes + t * next);
+            }
+            const auto value = Codes::template values<kZeros>(V::load(codes + t * next), i, zeros[t]);
 #pragma GCC unroll 24
-          for (int m = 0; m < kRows; ++m) {
-            acc[t][m][i % kParts] = V::multiply_values(value, at + m, acc[t][m][i % kParts]);
+            for (int m = 0; m < kRows; ++m) {
+              acc[t][m][i % kParts] = V::multiply_values(value, at + m, acc[t][m][i % kParts]);
+            }
           }
         }
       }

@@ -107,6 +107,23 @@ TileMultiply values_of_fp8(const TileFormat& format, int rows) {
   }
 }
 
+// Of tiles that have been decoded: without scales where values have them.
+template <typename V, TileCode kCode>
+TileMultiply values_of_decoded(const TileFormat& format, int rows) {
+  switch (format.scale) {
+    case TileScale::kNone:
+      switch (format.group) {
+        case 16: return values_of_rows<V, kCode, TileScale::kNone, 16>(rows);
+        case 32: return values_of_rows<V, kCode, TileScale::kNone, 32>(rows);
+        case 64: return values_of_rows<V, kCode, TileScale::kNone, 64>(rows);
+        default: return values_of_rows<V, kCode, TileScale::kNone, kTileCols>(rows);
+      }
+    case TileScale::kE8M0: return values_of_rows<V, kCode, TileScale::kE8M0, 32>(rows);
+    case TileScale::kE4M3: return values_of_rows<V, kCode, TileScale::kE4M3, 16>(rows);
+    default: return values_of_group<V, kCode>(format.group, rows);
+  }
+}
+
 template <typename V>
 TileMultiply find_values(const TileFormat& format, int rows) {
   switch (format.code) {
@@ -123,6 +140,12 @@ TileMultiply find_values(const TileFormat& format, int rows) {
     case TileCode::kE4M3: return values_of_fp8<V, TileCode::kE4M3>(format, rows);
     case TileCode::kE5M2: return values_of_fp8<V, TileCode::kE5M2>(format, rows);
     case TileCode::kInt4: return values_of_integers<V, TileCode::kInt4>(format, rows);
+    case TileCode::kBF16:
+      if constexpr (V::kColumns == 2) return values_of_decoded<V, TileCode::kBF16>(format, rows);
+      return nullptr;
+    case TileCode::kF32:
+      if constexpr (V::kColumns == 1) return values_of_decoded<V, TileCode::kF32>(format, rows);
+      return nullptr;
     default:
       return format.zero_points ? values_of_rows<V, TileCode::kInt8, TileScale::kNone, kTileCols, true>(rows)
                                 : values_of_rows<V, TileCode::kInt8, TileScale::kNone, kTileCols>(rows);

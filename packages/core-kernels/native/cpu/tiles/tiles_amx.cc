@@ -134,14 +134,24 @@ TileMultiply find_matrix(const TileFormat& format, Packing packing, int block, i
                                 : kOthers.find(format, packing, block, rows);
 }
 
+TileDecode decode_nothing(const TileFormat&, Packing) { return nullptr; }
+
 }  // namespace
 
-const TileKernels kAmxTileKernels = {
-    Amx::kTiles, Amx::kMatrixRows, rows<Amx>, find_matrix<Amx, kAvx512TileKernels>, int8_scale,
-    round,       correct,          finish};
-const TileKernels kAmxBf16TileKernels = {AmxPairs::kTiles, AmxPairs::kMatrixRows,
-                                         rows<AmxPairs>,   find_matrix<AmxPairs, kAvx512Bf16TileKernels>,
-                                         int8_scale,       round,
-                                         correct,          finish};
+const TileKernels kAmxTileKernels = {Amx::kTiles, Amx::kMatrixRows,
+                                     rows<Amx>,   find_matrix<Amx, kAvx512TileKernels>,
+                                     0,           decode_nothing,
+                                     int8_scale,  round,
+                                     correct,     finish};
+const TileKernels kAmxBf16TileKernels = {AmxPairs::kTiles,
+                                         AmxPairs::kMatrixRows,
+                                         rows<AmxPairs>,
+                                         find_matrix<AmxPairs, kAvx512Bf16TileKernels>,
+                                         0,
+                                         decode_nothing,
+                                         int8_scale,
+                                         round,
+                                         correct,
+                                         finish};
 
 }  // namespace qutlass

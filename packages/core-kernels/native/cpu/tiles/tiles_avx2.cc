@@ -1,6 +1,7 @@
 // Products with tiles on AVX2: 16 lanes are two registers.
 #include <immintrin.h>
 
+#include "cpu/tiles/decode.h"
 #include "cpu/tiles/rows.h"
 #include "cpu/tiles/select.h"
 
@@ -26,6 +27,11 @@ struct Avx2 {
   static Floats zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Ints zero_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Ints load(const uint8_t* from) { return {load32(from), load32(from + 32)}; }
+  static void store(uint8_t* to, Floats x) {
+    auto* const floats = reinterpret_cast<float*>(to);
+    _mm256_storeu_ps(floats, x.low);
+    _mm256_storeu_ps(floats + 8, x.high);
+  }
   static void add_to(double* sums, Floats x) {
     add_to(sums, _mm256_castps256_ps128(x.low));
     add_to(sums + 4, _mm256_extractf128_ps(x.low, 1));
@@ -236,6 +242,15 @@ struct Avx2::Codes<TileCode::kInt8> : FloatZeros {
   }
 };
 
+template <>
+struct Avx2::Codes<TileCode::kF32> : FloatZeros {
+  static constexpr int kBits = 32;
+  template <bool>
+  static Floats values(Ints word, int, Floats) {
+    return {_mm256_castsi256_ps(word.low), _mm256_castsi256_ps(word.high)};
+  }
+};
+
 // Sign, exponent and fraction of fp8 in the places of float32's, where only the bias differs: by a factor.
 // What comes after the largest number is infinity or NaN.
 template <int kExponentBits, int kBias>
@@ -270,7 +285,7 @@ struct Avx2::Codes<TileCode::kE5M2> : Fp8Codes<5, 15> {};
 
 }  // namespace
 
-const TileKernels kAvx2TileKernels = {Avx2::kTiles, Avx2::kMatrixRows, rows<Avx2>, find<Avx2>, int8_scale,
-                                      round,        correct,           finish};
+const TileKernels kAvx2TileKernels = {Avx2::kTiles,      Avx2::kMatrixRows, rows<Avx2>, find<Avx2>, 16,
+                                      find_decode<Avx2>, int8_scale,        round,      correct,    finish};
 
 }  // namespace qutlass
