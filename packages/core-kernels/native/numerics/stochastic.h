@@ -19,12 +19,10 @@ inline constexpr uint32_t kRoundingStream = 0x726F756Eu;
 // Columns that share a counter, 16 bits to each.
 inline constexpr int kRandomColumns = 8;
 
-// What the columns of a row from `col` on, a multiple of kRandomColumns, are rounded with: the lower half of
-// each word is that of the first of two columns.
-QUTLASS_HD constexpr std::array<uint32_t, 4> rounding_words(uint64_t seed, uint32_t draw, int64_t row,
-                                                            int64_t col) {
-  return philox(
-      seed, {static_cast<uint32_t>(col / kRandomColumns), static_cast<uint32_t>(row), kRoundingStream, draw});
+// The counter of the columns of a row from `col` on, a multiple of kRandomColumns. They are rounded with what
+// is drawn for it: the lower half of each word is that of the first of two columns.
+QUTLASS_HD constexpr PhiloxWords rounding_counter(uint32_t draw, int64_t row, int64_t col) {
+  return {static_cast<uint32_t>(col / kRandomColumns), static_cast<uint32_t>(row), kRoundingStream, draw};
 }
 
 // (random + 1/2) / 2^16 of 16 random bits, exact.

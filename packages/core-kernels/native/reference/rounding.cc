@@ -28,7 +28,7 @@ size_t random_bytes(int64_t cols) {
 void fill_random_bits(const qutlass_rounding& rounding, int64_t row, int64_t cols, uint16_t* bits) {
   vectorized([=, seed = rounding.seed, draw = rounding.draw] {
     for (int64_t col = 0; col < cols; col += kRandomColumns) {
-      const auto words = rounding_words(seed, draw, row, col);
+      const auto words = philox(seed, rounding_counter(draw, row, col));
       for (int i = 0; i < kRandomColumns; ++i)
         bits[col + i] = static_cast<uint16_t>(words[static_cast<size_t>(i / 2)] >> (16 * (i % 2)));
     }

@@ -22,7 +22,11 @@ class Divisor {
   // n / divisor of n >= 0; numbers below 2^31 are quick.
   QUTLASS_HD int64_t quotient(int64_t n) const {
     if (n >> 31 != 0) return static_cast<int64_t>(static_cast<uint64_t>(n) / divisor_);
-    return static_cast<int64_t>(static_cast<uint64_t>(static_cast<uint32_t>(n)) * multiplier_ >> shift_);
+    return small_quotient(static_cast<uint32_t>(n));
+  }
+  // The same below 2^31.
+  QUTLASS_HD uint32_t small_quotient(uint32_t n) const {
+    return static_cast<uint32_t>(uint64_t{n} * multiplier_ >> shift_);
   }
 
  private:

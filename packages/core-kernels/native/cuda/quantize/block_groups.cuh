@@ -6,6 +6,7 @@
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/quantize/combine.cuh"
 #include "cuda/quantize/quantize.cuh"
+#include "cuda/quantize/quick_scale.cuh"
 #include "launch.h"
 
 namespace qutlass::cuda {
@@ -14,11 +15,12 @@ template <typename Input, typename Spans>
 struct BlockJob {
   Input in;
   Rotation rotation;
-  qutlass_rounding rounding;
+  RandomSource random;
   qutlass_quantized out;
   Spans spans;
   const GroupRange* partial;  // of the parts, `partials` to each; null: each span is a group
   int64_t partials;
+  RangeDivisor range_divisor;
 };
 
 // The scale of the group of a span.
@@ -28,7 +30,7 @@ __device__ GroupScale span_scale(const BlockJob<Input, Spans>& job, int64_t inde
   const GroupRange range = job.partial
                                ? combine_ranges(job.partial + span.part * job.partials, job.partials)
                                : block_range(range_of<kTiles * kTile>(x[0], is_symmetric(job.out.format)));
-  const GroupScale scale = scale_from_range(job.out.format, range, load_global_scale(job.out));
+  const GroupScale scale = group_scale(job.out.format, range, load_global_scale(job.out), job.range_divisor);
   if (threadIdx.x == 0 && (!job.partial || index == span.part * job.spans.per_part())) {
     const int64_t groups = scale_cols(job.out), row = quotient(span.part, groups);
     store_group_scale(job.out, row, span.part - row * groups, scale);
@@ -48,7 +50,7 @@ __global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
   extern __shared__ uint4 shared[];
   Rotator<kBy> rotator(job.rotation, shared);
   const int32_t bits = element_storage_bits(job.out.format.element);
-  const RandomNumbers numbers(job.rounding);
+  const RandomNumbers numbers(job.random);
   // Backwards where x is read for the second time: its end is what the cache still has of it.
   const auto place = [&](int64_t i) { return job.partial ? job.spans.count() - 1 - i : i; };
   for (int64_t i = blockIdx.x; i < job.spans.count(); i += gridDim.x) {
@@ -104,7 +106,8 @@ template <bool kStochastic, typename Input>
 void launch_block_groups(CudaStream& s, const QuantizeJob<Input>& job, const Spans& spans, int tiles,
                          const GroupRange* partial = nullptr, int64_t partials = 0) {
   const BlockJob<Input, Spans> block{
-      job.in, kernel_rotation(job.rotation), job.rounding, job.out, spans, partial, partials};
+      job.in,   kernel_rotation(job.rotation), RandomSource(job.rounding), job.out, spans, partial,
+      partials, RangeDivisor(job.out.format)};
   with_input_rotation<Input>(job.rotation, [&](auto constant) {
     constexpr RotateBy kBy = constant();
     if constexpr (has_given_tiles(kBy)) {
@@ -137,7 +140,8 @@ template <bool kStochastic>
 void enqueue_squares(CudaStream& s, const QuantizeJob<DenseInput>& job) {
   const Squares squares(job.out.rows, job.out.cols);
   const BlockJob<DenseInput, Squares> block{
-      job.in, kernel_rotation(job.rotation), job.rounding, job.out, squares, nullptr, 0};
+      job.in, kernel_rotation(job.rotation), RandomSource(job.rounding), job.out, squares, nullptr,
+      0,      RangeDivisor(job.out.format)};
   with_rotation(job.rotation, [&](auto constant) {
     constexpr RotateBy kBy = constant();
     // Hadamard matrices that need a block cross squares.

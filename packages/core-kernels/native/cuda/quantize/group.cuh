@@ -29,9 +29,10 @@ __device__ inline bool is_symmetric(const qutlass_format& format) { return !form
 template <int kCount>
 __device__ inline GroupRange range_of(const float* x, bool symmetric) {
   if (symmetric) {
-    float parts[4] = {};  // that need not wait for each other
+    float parts[4];  // that need not wait for each other
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) parts[i % 4] = larger_magnitude(parts[i % 4], x[i]);
+    for (int i = 0; i < kCount; ++i)
+      parts[i % 4] = i < 4 ? fabsf(x[i]) : larger_magnitude(parts[i % 4], x[i]);
     return range_of_magnitude(
         larger_magnitude(larger_magnitude(parts[0], parts[1]), larger_magnitude(parts[2], parts[3])));
   }
@@ -92,11 +93,12 @@ __device__ inline GroupScale lanes_quest(const float (&x)[kTile], int lanes, flo
   // Elsewhere squares could overflow or vanish. The lanes of a warp take the same way.
   const bool ordinary = amax == 0 || (amax >= 0x1p-40f && amax <= 0x1p40f);
   if (!__all_sync(0xFFFFFFFFu, ordinary)) return lanes_quest_in_double(x, lanes);
-  const float count = static_cast<float>(lanes * kTile);
+  // 1 / count, a power of two, so products with it are quotients.
+  const float share = __int_as_float((127 - __ffs(lanes * kTile) + 1) << 23);
   float sums[4] = {}, squares[4] = {};  // that need not wait for each other
 #pragma unroll
   for (int i = 0; i < kTile; ++i) sums[i % 4] += x[i];
-  const float mean = lanes_sum((sums[0] + sums[1]) + (sums[2] + sums[3]), lanes) / count;
+  const float mean = lanes_sum((sums[0] + sums[1]) + (sums[2] + sums[3]), lanes) * share;
 #pragma unroll
   for (float& sum : sums) sum = 0;
 #pragma unroll
@@ -107,7 +109,7 @@ __device__ inline GroupScale lanes_quest(const float (&x)[kTile], int lanes, flo
   }
   const float off = lanes_sum((sums[0] + sums[1]) + (sums[2] + sums[3]), lanes);
   const float square = lanes_sum((squares[0] + squares[1]) + (squares[2] + squares[3]), lanes);
-  const float variance = fmaxf(square - off * (off / count), 0.0f) / count;
+  const float variance = fmaxf(square - off * (off * share), 0.0f) * share;
   return mx_scale(biased_exponent(sqrtf(variance) * (2.92247856f / 6) + 1e-8f), 1);
 }
 

@@ -31,58 +31,81 @@ __device__ inline uint32_t sylvester_operand(int size, float entry) {
   return both ^ negative ^ (lane & 4 ? 0x80000000u : 0);  // bit 0 of k and of c
 }
 
-// x = tiles @ diag(H, ..., H) with the Sylvester matrix of 16, 32 or 64 rows times the entry.
+// x = tiles @ diag(H, ..., H) of up to two tiles with the Sylvester matrix of 16, 32 or 64 rows times the
+// entry, by all lanes of a warp. Beside the diagonal zeros meet NaN and infinity, which are not to leave
+// their block: false, and nothing done, if an element of column 0 is not finite, since all of a row are not
+// then.
 template <int kTiles>
-__device__ inline void multiply_sylvester(const TileWords (&words)[kTiles], uint32_t operand,
+__device__ inline bool multiply_sylvester(const TileWords (&words)[kTiles], int size, float entry,
                                           float (&x)[kTiles][kTile]) {
+  constexpr int kSteps = 4, kColumns = kTile / 2;
+  const uint32_t operand = sylvester_operand(size, entry);
+  // Operands are registers in a row, which compilers copy anew for every instruction where they know them to
+  // be copies. So they are told nothing: the lowest bit of the size is 0.
+  const uint32_t nothing = size & 1;
+  uint32_t a[kSteps][4] = {}, b[4][2];
 #pragma unroll
-  for (int tile = 0; tile < kTiles; tile += 2) {
-    float products[kTile / 2][4] = {};
+  for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
-    for (int step = 0; step < 4; ++step) {
-      uint32_t a[4] = {};
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        // The rows of a second tile, if there is one, are the lower half.
-        if (tile + i % 2 < kTiles) a[i] = word_of(words[tile + i % 2], 2 * step + i / 2);
-      }
-#pragma unroll
-      for (int column = 0; column < kTile / 2; ++column) {
-        const auto entry = [&](int k1) {
-          const int parity = (k1 & column) ^ (step & column >> 1) ^ (step >> 1 & column >> 2);
-          return parity & 1 ? operand ^ 0x80008000u : operand;
-        };
-        const uint32_t b[2] = {entry(0), entry(1)};
-        multiply_add(products[column], a, b);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < kTile; ++i) {
-      x[tile][i] = products[i / 2][i % 2];
-      if (tile + 1 < kTiles) x[tile + 1][i] = products[i / 2][2 + i % 2];
+    for (int i = 0; i < 4; ++i) {
+      // The rows of a second tile, if there is one, are the lower half.
+      if (i % 2 < kTiles) a[step][i] = word_of(words[i % 2], 2 * step + i / 2) ^ nothing;
     }
   }
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    b[i][0] = operand ^ (i & 1 ? 0x80008000u : 0);
+    b[i][1] = operand ^ (i & 2 ? 0x80008000u : 0);
+  }
+  float sums[kSteps][kColumns][4];
+  const auto add_step = [&](int step, int column) {
+    const int parity = ((step & column >> 1) ^ (step >> 1 & column >> 2)) & 1;
+    const auto& entries = b[parity | (parity ^ (column & 1)) << 1];
+    if (step == 0) {
+      const float zeros[4] = {};
+      return multiply_add(sums[step][column], a[step], entries, zeros);
+    }
+    // Columns that differ in what only later steps look at have the same sum so far.
+    multiply_add(sums[step][column], a[step], entries, sums[step - 1][column & ((2 << (step - 1)) - 1)]);
+  };
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) add_step(step, 0);
+  // Early, so that what was loaded need not be kept.
+  if (size < 64) {
+    const float (&first)[4] = sums[kSteps - 1][0];
+    if (!__all_sync(0xFFFFFFFFu, fabsf(first[0]) <= FLT_MAX && fabsf(first[2]) <= FLT_MAX)) return false;
+  }
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+    for (int column = 1; column < min(2 << step, kColumns); ++column) add_step(step, column);
+  }
+#pragma unroll
+  for (int i = 0; i < kTile; ++i) {
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) x[tile][i] = sums[kSteps - 1][i / 2][2 * tile + i % 2];
+  }
+  return true;
 }
 
 // The tiles rotated by the Sylvester matrix of up to 256 rows times the entry.
 template <int kTiles>
 __device__ inline void rotate_tiles(const TileWords (&words)[kTiles], int size, float entry,
                                     float (&x)[kTiles][kTile]) {
-  constexpr int kOnTensorCores = 64;
-  bool apart = size < kTile;
-  if (!apart) {
-    multiply_sylvester(words, sylvester_operand(size, entry), x);
-    lane_butterflies<kTiles, kTile>(x, kOnTensorCores / kTile, size);
-    // Beside the diagonal zeros meet NaN and infinity, which are not to leave their block. They are seen in
-    // every element of the row.
-    if (size < kOnTensorCores) {
-      bool finite = true;
+  if constexpr (kTiles > 2) {
 #pragma unroll
-      for (int tile = 0; tile < kTiles; ++tile) finite = finite && fabsf(x[tile][0]) <= FLT_MAX;
-      apart = !__all_sync(0xFFFFFFFFu, finite);
+    for (int first = 0; first < kTiles; first += 2) {
+      TileWords from[2];
+      float to[2][kTile];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) from[i / 2][i % 2] = words[first + i / 2][i % 2];
+      rotate_tiles(from, size, entry, to);
+#pragma unroll
+      for (int i = 0; i < 2 * kTile; ++i) x[first + i / kTile][i % kTile] = to[i / kTile][i % kTile];
     }
-  }
-  if (apart) {
+  } else if (size >= kTile && multiply_sylvester(words, size, entry, x)) {
+    lane_butterflies<kTiles, kTile>(x, 64 / kTile, size);
+  } else {
     unpack_tiles(words, x);
     sylvester_lanes(x, size, entry);
   }

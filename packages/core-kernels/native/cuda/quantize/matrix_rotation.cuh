@@ -30,8 +30,12 @@ __device__ inline uint4 load_words(const uint16_t* from, bool aligned) {
   return make_uint4(word(0), word(1), word(2), word(3));
 }
 
-template <int kSize>
+// kPaired: of a matrix of 128 rows, tiles 64 elements apart lie in one lane, and nothing is exchanged. Groups
+// of 128 elements do not lie in neighbouring lanes then.
+template <int kSize, bool kPaired = false>
 struct MatrixTile {
+  static constexpr int kRows = kSize;
+  static constexpr bool kArePaired = kPaired;
   static constexpr int kTiles = kSize == 128 ? 4 : 2;  // of a lane
   static constexpr int kWarpElements = 32 * kTiles * kTile;
 
@@ -46,11 +50,18 @@ struct MatrixTile {
   __device__ static int row(int product, int lower) {
     const int g = static_cast<int>(threadIdx.x % 32 / 4);
     switch (kSize) {
-      case 128: return 4 * (2 * (g & 1) + lower) + g / 2;
+      case 128: return kPaired ? 8 * lower + g : 4 * (2 * (g & 1) + lower) + g / 2;
       case 64: return 16 * product + 8 * lower + g;
       case 32: return 16 * product + 2 * g + lower;
       default: return 32 * (product / 2) + 4 * g + 2 * (product % 2) + lower;
     }
+  }
+
+  // Where a tile of the product is in the span.
+  __device__ static int position(int tile) {
+    if constexpr (!kPaired) return held_position<kTiles, kTile>(tile);
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 4;
+    return warp * kWarpElements + row(0, tile / 2) * kSize + tile % 2 * 64 + lane * kTile;
   }
 
   // Where row k of the matrix lies: in the order in which instructions meet what lanes have read.
@@ -89,9 +100,19 @@ struct MatrixTile {
     }
   }
 
-  // What the lane reads of two rows for a product, in bfloat16.
+  // What the lane reads of two rows for a product, in bfloat16, as instructions take it.
   struct Operand {
-    uint32_t words[2][kRuns][kRun / 2];
+    uint32_t steps[kSize / 16][4];
+
+    // A run, of the upper row first. Compilers copy registers that they know to be copies anew for every
+    // instruction, so they are not told that `nothing` is 0.
+    __device__ void set(int run, const uint32_t (&words)[kRun / 2], uint32_t nothing) {
+#pragma unroll
+      for (int i = 0; i < kRun / 2; ++i) {
+        const int word = run % kRuns * (kRun / 2) + i;
+        steps[word / 2][run / kRuns + 2 * (word % 2)] = words[i] ^ nothing;
+      }
+    }
   };
 
   // visit(run, position): what the lane reads for a product, and where that is in the span.
@@ -122,27 +143,34 @@ struct MatrixTile {
       });
     }
   }
-  __device__ static void load_prefetched(uint16_t* buffer, int product, Operand& operand) {
+  __device__ static void load_prefetched(uint16_t* buffer, int product, uint32_t nothing, Operand& operand) {
 #pragma unroll
-    for (int run = 0; run < 2 * kRuns; ++run)
-      copy_run(place(buffer, product, run), operand.words[run / kRuns][run % kRuns]);
+    for (int run = 0; run < 2 * kRuns; ++run) {
+      uint32_t words[kRun / 2];
+      copy_run(place(buffer, product, run), words);
+      operand.set(run, words, nothing);
+    }
   }
 
   template <typename Span>
   __device__ static void load(const void* data, int32_t dtype, const Span& span, bool whole, int product,
-                              Operand& operand) {
+                              uint32_t nothing, Operand& operand) {
     for_each_run(product, [&](int run, int position) {
-      uint32_t* words = operand.words[run / kRuns][run % kRuns];
-      if (whole) return copy_run(static_cast<const uint16_t*>(data) + span.offset(position), words);
-      float x[kChunk];
-      load_chunk(data, dtype, span.offset(position), span.count(position, kRun), x);
+      uint32_t words[kRun / 2];
+      if (whole) {
+        copy_run(static_cast<const uint16_t*>(data) + span.offset(position), words);
+      } else {
+        float x[kChunk];
+        load_chunk(data, dtype, span.offset(position), span.count(position, kRun), x);
 #pragma unroll
-      for (int i = 0; i < kRun / 2; ++i)
-        words[i] = f32_to_bf16(x[2 * i]) | static_cast<uint32_t>(f32_to_bf16(x[2 * i + 1])) << 16;
+        for (int i = 0; i < kRun / 2; ++i)
+          words[i] = f32_to_bf16(x[2 * i]) | static_cast<uint32_t>(f32_to_bf16(x[2 * i + 1])) << 16;
+      }
+      operand.set(run, words, nothing);
     });
   }
 
-  __device__ static void copy_run(const uint16_t* from, uint32_t* words) {
+  __device__ static void copy_run(const uint16_t* from, uint32_t (&words)[kRun / 2]) {
     if constexpr (kRun == 8) {
       const uint4 four = *reinterpret_cast<const uint4*>(from);
       words[0] = four.x, words[1] = four.y, words[2] = four.z, words[3] = four.w;
@@ -160,15 +188,12 @@ struct MatrixTile {
     float products[kWidth / 2][4] = {};
 #pragma unroll
     for (int step = 0; step < kSize / 16; ++step) {
-      const int run = step * 4 / kRun, word = step * 4 % kRun / 2;
-      const uint32_t a[4] = {operand.words[0][run][word], operand.words[1][run][word],
-                             operand.words[0][run][word + 1], operand.words[1][run][word + 1]};
 #pragma unroll
       for (int tile = 0; tile < kWidth / 2; tile += 2) {
         uint32_t b[2][2];
         load_matrices_transposed(at + step * 16 * kPitch + tile * 8, b[0][0], b[0][1], b[1][0], b[1][1]);
-        multiply_add(products[tile], a, b[0]);
-        multiply_add(products[tile + 1], a, b[1]);
+        multiply_add(products[tile], operand.steps[step], b[0]);
+        multiply_add(products[tile + 1], operand.steps[step], b[1]);
       }
     }
 #pragma unroll
@@ -194,51 +219,56 @@ __device__ inline void exchange(int distance, const float* a, const float* b, fl
 }
 
 // Whether what a warp reads of a span can be copied as it is.
-template <int kSize, typename Span>
+template <typename Tile, typename Span>
 __device__ inline bool is_copied(const void* data, int32_t dtype, const Span& span) {
   return dtype == QUTLASS_BF16 &&
-         span.has(static_cast<int>(threadIdx.x / 32) * MatrixTile<kSize>::kWarpElements,
-                  MatrixTile<kSize>::kWarpElements) &&
+         span.has(static_cast<int>(threadIdx.x / 32) * Tile::kWarpElements, Tile::kWarpElements) &&
          is_aligned<16>(static_cast<const uint16_t*>(data) + span.base);
 }
 
 // Reads the next span beside what comes before its load. Whether there is something in the buffer.
-template <int kSize, typename Span>
+template <typename Tile, typename Span>
 __device__ inline bool prefetch_operands(const void* data, int32_t dtype, const Span& span,
                                          uint16_t* buffer) {
-  if (!is_copied<kSize>(data, dtype, span)) return false;
-  MatrixTile<kSize>::prefetch(static_cast<const uint16_t*>(data), span, buffer);
+  if (!is_copied<Tile>(data, dtype, span)) return false;
+  Tile::prefetch(static_cast<const uint16_t*>(data), span, buffer);
   end_copy_group();
   return true;
 }
 
 // The tiles of a span, rotated; zeros beyond its end.
-template <int kSize, typename Span>
+template <typename Tile, typename Span>
 __device__ inline void load_multiplied(const void* data, int32_t dtype, const Span& span, uint16_t* buffer,
-                                       bool prefetched, const uint16_t* matrix,
-                                       float (&x)[MatrixTile<kSize>::kTiles][kTile]) {
-  using Tile = MatrixTile<kSize>;
+                                       bool prefetched, const uint16_t* matrix, uint32_t nothing,
+                                       float (&x)[Tile::kTiles][kTile]) {
   typename Tile::Operand operands[Tile::kProducts];
   if (prefetched) {
     wait_for_copies<0>();
 #pragma unroll
-    for (int i = 0; i < Tile::kProducts; ++i) Tile::load_prefetched(buffer, i, operands[i]);
+    for (int i = 0; i < Tile::kProducts; ++i) Tile::load_prefetched(buffer, i, nothing, operands[i]);
   } else {
-    const bool whole = is_copied<kSize>(data, dtype, span);
+    const bool whole = is_copied<Tile>(data, dtype, span);
 #pragma unroll
-    for (int i = 0; i < Tile::kProducts; ++i) Tile::load(data, dtype, span, whole, i, operands[i]);
+    for (int i = 0; i < Tile::kProducts; ++i) Tile::load(data, dtype, span, whole, i, nothing, operands[i]);
   }
 
-  if constexpr (kSize == 128) {
+  if constexpr (Tile::kRows == 128) {
     float left[2][16], right[2][16];
     Tile::multiply(operands[0], matrix, 0, left[0], left[1]);
     Tile::multiply(operands[0], matrix, 1, right[0], right[1]);
 #pragma unroll
-    for (int i = 0; i < 2; ++i) exchange<16>(4, left[i], right[i], x[i], x[2 + i]);
-  } else if constexpr (kSize == 64) {
+    for (int i = 0; i < 2; ++i) {
+      if constexpr (Tile::kArePaired) {
+#pragma unroll
+        for (int j = 0; j < kTile; ++j) x[2 * i][j] = left[i][j], x[2 * i + 1][j] = right[i][j];
+      } else {
+        exchange<16>(4, left[i], right[i], x[i], x[2 + i]);
+      }
+    }
+  } else if constexpr (Tile::kRows == 64) {
 #pragma unroll
     for (int i = 0; i < Tile::kProducts; ++i) Tile::multiply(operands[i], matrix, 0, x[2 * i], x[2 * i + 1]);
-  } else if constexpr (kSize == 32) {
+  } else if constexpr (Tile::kRows == 32) {
 #pragma unroll
     for (int i = 0; i < Tile::kTiles; ++i) {
       float rows[2][8];

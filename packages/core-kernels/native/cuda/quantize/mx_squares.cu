@@ -17,11 +17,12 @@ struct NarrowSquare : Square {
 
   __device__ int count(int position, int most) const { return has(position) ? most : 0; }
   __device__ bool has(int position) const { return Square::has(position) && position % kSquare < width; }
+  __device__ bool has_all(int count) const { return Square::has_all(count) && width == kSquare; }
 };
 
 struct Job {
   DenseInput in;
-  qutlass_rounding rounding;
+  RandomSource random;
   qutlass_quantized out, columns;  // that the second scales belong to
   Squares squares;
 };
@@ -56,7 +57,7 @@ template <bool kStochastic>
 __global__ void __launch_bounds__(kThreads, 2) mx_squares_kernel(const __grid_constant__ Job job) {
   await_dependency();
   __shared__ uint8_t scales[kAcross][kAcross];
-  const RandomNumbers numbers(job.rounding);
+  const RandomNumbers numbers(job.random);
   const Square whole = job.squares.at(blockIdx.x);
   const int64_t row = quotient(whole.base, job.out.cols), col = whole.base - row * job.out.cols;
   const NarrowSquare square{whole, static_cast<int32_t>(min(int64_t{kSquare}, job.out.cols - col))};
@@ -102,7 +103,7 @@ void quantize_squares(Stream stream, Tensor x, const qutlass_rounding& rounding,
   columns.rows = out.cols;
   columns.cols = out.rows;
   columns.scales = column_scales;
-  const Job job{{x}, rounding, out, columns, Squares(out.rows, out.cols)};
+  const Job job{{x}, RandomSource(rounding), out, columns, Squares(out.rows, out.cols)};
   const LaunchShape shape{static_cast<unsigned>(job.squares.count()), kThreads};
   with_rounding(rounding, [&](auto stochastic) {
     run_dependent(stream, "quantize_squares",

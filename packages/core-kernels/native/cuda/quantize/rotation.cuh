@@ -58,14 +58,22 @@ unsigned span_blocks(int64_t spans, int threads) {
       std::min<int64_t>(spans, std::max(1, kBlocksBy<kBy> * 256 / threads) * multiprocessors));
 }
 
-// What a kernel keeps of a rotation while it goes through spans.
-template <RotateBy kBy>
+// What a kernel keeps of a rotation while it goes through spans. kPaired: as for MatrixTile, where there is a
+// matrix of 128 rows.
+template <RotateBy kBy, bool kPaired = false>
 class Rotator {
  public:
+  // Of a tile in the span.
+  template <int kTiles>
+  __device__ static int position(int tile) {
+    if constexpr (kSize != 0) return Tile::position(tile);
+    return held_position<kTiles, kTile>(tile);
+  }
+
   // At the start of a kernel, by all threads; shared: rotation_bytes.
   __device__ Rotator(const Rotation& rotation, void* shared) : rotation_(rotation), shared_(shared) {
     if constexpr (kSize != 0) {
-      MatrixTile<kSize>::stage(static_cast<const uint16_t*>(rotation.data), matrix());
+      Tile::stage(static_cast<const uint16_t*>(rotation.data), matrix());
       __syncthreads();
     }
   }
@@ -87,9 +95,9 @@ class Rotator {
       }
       __syncwarp();
       const cuda::Span staged{0, 0, static_cast<int32_t>(blockDim.x) * kTiles * kTile};
-      load_multiplied<kSize>(buffer(), QUTLASS_BF16, staged, buffer(), false, matrix(), x);
+      load_multiplied<Tile>(buffer(), QUTLASS_BF16, staged, buffer(), false, matrix(), nothing(), x);
     } else if constexpr (kSize != 0) {
-      load_multiplied<kSize>(in.x.data, in.x.dtype, span, buffer(), prefetched_, matrix(), x);
+      load_multiplied<Tile>(in.x.data, in.x.dtype, span, buffer(), prefetched_, matrix(), nothing(), x);
     } else if constexpr (kBy == RotateBy::kNothing && !Input::kStaged) {
       in.load(span, x);
     } else {
@@ -117,11 +125,12 @@ class Rotator {
   template <typename Input, typename Span>
   __device__ void prefetch(const Input& in, const Span& span) {
     if constexpr (kSize != 0 && !Input::kStaged)
-      prefetched_ = prefetch_operands<kSize>(in.x.data, in.x.dtype, span, buffer());
+      prefetched_ = prefetch_operands<Tile>(in.x.data, in.x.dtype, span, buffer());
   }
 
  private:
   static constexpr int kSize = matrix_size(kBy);
+  using Tile = MatrixTile<kSize ? kSize : 16, kPaired && kSize == 128>;
 
   template <int kTiles, typename Input, typename Span>
   __device__ void load_words(const Input& in, const Span& span, TileWords (&words)[kTiles]) const {
@@ -132,6 +141,8 @@ class Rotator {
     }
   }
 
+  // The lowest bit of a power of two, which compilers do not know.
+  __device__ uint32_t nothing() const { return rotation_.size & 1; }
   // For a matrix: itself; then room for what the span has in bfloat16.
   __device__ uint16_t* matrix() const { return static_cast<uint16_t*>(shared_); }
   __device__ uint16_t* buffer() const { return matrix() + kSize * matrix_pitch(kSize); }

@@ -11,6 +11,7 @@
 #include "cuda/data/divisor.h"
 #include "cuda/quantize/cluster_amax.cuh"
 #include "cuda/quantize/quantize.cuh"
+#include "cuda/quantize/quick_scale.cuh"
 #include "launch.h"
 
 namespace qutlass::cuda {
@@ -19,8 +20,11 @@ namespace qutlass::cuda {
 enum class Recipe {
   kE2M1,        // e2m1, a scale from the largest magnitude
   kStatistics,  // e2m1, a scale from more: QuEST, four over six
+  kInt4,        // int4 or uint4
   kAny,         // other elements
 };
+
+constexpr bool is_e2m1(Recipe recipe) { return recipe == Recipe::kE2M1 || recipe == Recipe::kStatistics; }
 
 // Of a block at most, and the blocks that a multiprocessor is to hold at once.
 template <RotateBy kBy>
@@ -33,7 +37,7 @@ template <typename Input, typename Spans>
 struct ShortJob {
   Input in;
   Rotation rotation;
-  qutlass_rounding rounding;
+  RandomSource random;
   qutlass_quantized out;
   Spans spans;
   unsigned span_blocks;  // more blocks clear the padding
@@ -44,46 +48,93 @@ struct ShortJob {
   int32_t shift;     // a group has 2^shift elements
   bool byte_scales;  // 1 byte each, perhaps in blocks
   Divisor groups;    // of a row
+  bool few_scales;   // offsets of scales have 31 bits
+  RangeDivisor range_divisor;
 };
 
 template <Recipe kRecipe, typename Job>
-__device__ GroupScale short_scale(const Job& job, const float (&x)[kTile], float global_scale) {
+__device__ GroupScale short_scale(const Job& job, float (&x)[kTile], float global_scale) {
   qutlass_format format = job.out.format;
-  const GroupRange range = lanes_range(x, job.lanes, kRecipe != Recipe::kAny || is_symmetric(format));
-  if constexpr (kRecipe == Recipe::kAny) {
-    return scale_from_range(format, range, global_scale);
+  const GroupRange range = lanes_range(x, job.lanes, is_e2m1(kRecipe) || is_symmetric(format));
+  if constexpr (!is_e2m1(kRecipe)) {
+    if (kRecipe == Recipe::kInt4) format.rule = QUTLASS_RULE_AMAX;
+    return group_scale(format, range, global_scale, job.range_divisor);
   } else {
     format.element = QUTLASS_E2M1;  // a constant
-    const float amax = range.amax();
+    const float amax = range.high();
     GroupScale scale;
     if constexpr (kRecipe == Recipe::kE2M1) {
+      if (is_quick(amax, global_scale))
+        return quick_byte_scale(format, amax, global_scale, job.range_divisor);
       scale = byte_scale(format, amax, global_scale);
     } else if (format.rule == QUTLASS_RULE_MX_QUEST) {
       scale = lanes_quest(x, job.lanes, amax);
     } else {
       scale = tile_four_six(x, amax, global_scale);
     }
-    return is_usable(range, global_scale) ? scale : GroupScale{kNaNScale, 0, 0};
+    if (!is_usable(range, global_scale)) return {kNaNScale, 0, 0};
+    if (format.rule != QUTLASS_RULE_MX_QUEST) keep_bits(scale, x);
+    return scale;
   }
 }
 
-// Stores the scale of the group that starts at this offset.
-template <Recipe kRecipe, typename Job>
-__device__ void store_short_scale(const Job& job, int64_t offset, const GroupScale& scale) {
-  const qutlass_quantized& out = job.out;
-  int64_t at = offset >> job.shift;
-  if constexpr (kRecipe == Recipe::kAny) {
-    if (out.zero_points) static_cast<uint8_t*>(out.zero_points)[at] = static_cast<uint8_t>(scale.zero_point);
-    if (!job.byte_scales) return store_dense(out.scales, out.format.scale_dtype, at, scale.scale);
+// The places of the scales of the groups of a lane.
+template <typename Job>
+class ScalePlaces {
+ public:
+  __device__ explicit ScalePlaces(const Job& job) : job_(job) {}
+
+  __device__ int64_t place() const { return place_; }
+
+  // To the group that starts at this offset.
+  __device__ void find(int64_t offset) {
+    place_ = offset >> job_.shift;
+    if (job_.out.scale_layout != QUTLASS_SCALES_BLOCKED_128X4) return;
+    const uint32_t across = job_.groups.divisor();
+    if (!job_.few_scales) {
+      const int64_t row = job_.groups.quotient(place_), col = place_ - row * across;
+      place_ = blocked_offset(row, col, across);
+      rest_ = across - static_cast<uint32_t>(col);
+      return;
+    }
+    const auto group = static_cast<uint32_t>(place_);
+    const uint32_t row = job_.groups.small_quotient(group), col = group - row * across;
+    place_ = (row / 128 * ((across + 3) / 4) + col / 4) * 512 + row % 32 * 16 + row % 128 / 32 * 4 + col % 4;
+    rest_ = across - col;
   }
-  if (out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4) {
-    const int64_t row = job.groups.quotient(at), across = job.groups.divisor();
-    at = blocked_offset(row, at - row * across, across);
+
+  // From the group that starts 32 tiles before this offset.
+  __device__ void find_next(int64_t offset) {
+    const uint32_t groups = 32u * kTile >> job_.shift;  // a multiple of 4
+    if (job_.out.scale_layout != QUTLASS_SCALES_BLOCKED_128X4) {
+      place_ += groups;
+    } else if (rest_ > groups) {
+      place_ += groups * 128;
+      rest_ -= groups;
+    } else {
+      find(offset);
+    }
+  }
+
+ private:
+  const Job& job_;
+  int64_t place_ = 0;
+  uint32_t rest_ = 0;  // groups of the row from this one on
+};
+
+template <Recipe kRecipe, typename Job>
+__device__ void store_short_scale(const Job& job, int64_t place, const GroupScale& scale) {
+  const qutlass_quantized& out = job.out;
+  if constexpr (!is_e2m1(kRecipe)) {
+    if (out.zero_points)
+      static_cast<uint8_t*>(out.zero_points)[place] = static_cast<uint8_t>(scale.zero_point);
+    if (kRecipe == Recipe::kInt4 || !job.byte_scales)
+      return store_dense(out.scales, out.format.scale_dtype, place, scale.scale);
   }
   // The exponent of a power of two, and that of NaN, are its code.
-  static_cast<uint8_t*>(out.scales)[at] = out.format.scale_dtype == QUTLASS_F8_E8M0
-                                              ? static_cast<uint8_t>(__float_as_uint(scale.scale) >> 23)
-                                              : E4M3::encode(scale.scale);
+  static_cast<uint8_t*>(out.scales)[place] = out.format.scale_dtype == QUTLASS_F8_E8M0
+                                                 ? static_cast<uint8_t>(__float_as_uint(scale.scale) >> 23)
+                                                 : e4m3_code(scale.scale);
 }
 
 // Blocked scales are padded to tiles of 128 rows x 4 groups with zeros. As words of 4 groups: those of the
@@ -130,28 +181,49 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
     return;
   }
   extern __shared__ uint4 shared[];
-  Rotator<kBy> rotator(job.rotation, shared);
+  // Groups of e2m1 codes have at most 32 elements.
+  constexpr bool kPaired = is_e2m1(kRecipe) && !Input::kStaged;
+  using TileRotator = Rotator<kBy, kPaired>;
+  TileRotator rotator(job.rotation, shared);
   if (job.cluster > 1) arrive_at_cluster();
   float global_scale = job.cluster ? 0 : load_global_scale(out);
-  const RandomNumbers numbers(job.rounding);
+  const RandomNumbers numbers(job.random);
   const bool leads = (threadIdx.x & (job.lanes - 1)) == 0;
-  for (int64_t index = blockIdx.x; index < job.spans.count(); index += job.span_blocks) {
+  for (int64_t index = blockIdx.x;;) {
     const auto span = job.spans.at(index);
     float x[kTiles][kTile];
     rotator.load(job.in, span, x);
-    if (index + job.span_blocks < job.spans.count())
-      rotator.prefetch(job.in, job.spans.at(index + job.span_blocks));
-    if (kRecipe != Recipe::kAny && job.cluster) global_scale = find_global_scale(job, x);
+    if constexpr (kSeveralSpans<kBy>) {
+      index += job.span_blocks;
+      if (index < job.spans.count()) rotator.prefetch(job.in, job.spans.at(index));
+    }
+    if (is_e2m1(kRecipe) && job.cluster) global_scale = find_global_scale(job, x);
+    // In the usual case fewer questions.
+    constexpr bool kInOrder = std::is_same_v<Spans, cuda::Spans>;
+    const int bits = kRecipe == Recipe::kAny ? job.bits : 4;
+    const bool whole = kInOrder && has_all_tiles<kTiles>(span) &&
+                       is_aligned<16>(static_cast<uint8_t*>(out.codes) + (span.offset(0) * bits >> 3));
+    ScalePlaces places(job);
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
       const GroupScale scale = short_scale<kRecipe>(job, x[tile], global_scale);
-      const int position = held_position<kTiles, kTile>(tile), count = span.count(position, kTile);
+      const int position = TileRotator::template position<kTiles>(tile);
+      const int count = whole ? kTile : span.count(position, kTile);
       if (count == 0) continue;
       const int64_t offset = span.offset(position);
-      if (leads) store_short_scale<kRecipe>(job, offset, scale);
+      if (leads) {
+        if (kInOrder && kBy != RotateBy::kMatrix128 && tile > 0) {
+          places.find_next(offset);
+        } else {
+          places.find(offset);
+        }
+        store_short_scale<kRecipe>(job, places.place(), scale);
+      }
       TileCodes codes;
       const auto encode = [&](const auto*... random) {
-        if constexpr (kRecipe == Recipe::kAny) {
+        if constexpr (kRecipe == Recipe::kInt4) {
+          encode_int4_tile(out.format, scale, x[tile], codes, random...);
+        } else if constexpr (kRecipe == Recipe::kAny) {
           encode_tile(out.format, scale, x[tile], codes, random...);
         } else {
           encode_e2m1_tile(scale, x[tile], codes, random...);
@@ -165,7 +237,11 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
       } else {
         encode();
       }
-      store_tile(out.codes, kRecipe == Recipe::kAny ? job.bits : 4, offset, count, codes);
+      if (whole) {
+        store_whole_tile(out.codes, bits, offset, codes);
+      } else {
+        store_tile(out.codes, bits, offset, count, codes);
+      }
       if (kRecipe == Recipe::kStatistics && out.clip_mask) {
         auto* mask = reinterpret_cast<uint16_t*>(out.clip_mask + (offset >> 3));
         const uint32_t bits = clip_mask_tile(scale, x[tile]);
@@ -176,7 +252,7 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
         }
       }
     }
-    if constexpr (!kSeveralSpans<kBy>) break;
+    if (!kSeveralSpans<kBy> || index >= job.spans.count()) break;
   }
 }
 
@@ -191,7 +267,7 @@ void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, cons
   const ShortJob<Input, Spans> job{
       quantize.in,
       kernel_rotation(quantize.rotation),
-      quantize.rounding,
+      RandomSource(quantize.rounding),
       out,
       spans,
       span_blocks<kBy>(spans.count(), threads),
@@ -201,7 +277,9 @@ void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, cons
       out.format.group_cols / kTile,
       std::countr_zero(static_cast<uint32_t>(out.format.group_cols)),
       out.format.scale_dtype == QUTLASS_F8_E8M0 || out.format.scale_dtype == QUTLASS_F8_E4M3,
-      Divisor(static_cast<uint32_t>(scale_cols(out)))};
+      Divisor(static_cast<uint32_t>(scale_cols(out))),
+      blocked_bytes(out.rows, scale_cols(out)) <= INT32_MAX,
+      RangeDivisor(out.format)};
   constexpr auto* kKernel = short_groups_kernel<kRecipe, kBy, kTiles, kStochastic, Input, Spans>;
   allow_shared_memory<kKernel>(bytes);
   // In whole clusters.
@@ -216,6 +294,8 @@ void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, cons
 // visit(std::integral_constant) with the recipe of a format.
 template <typename Visit>
 void with_recipe(const qutlass_format& format, const Visit& visit) {
+  if (format.element == QUTLASS_INT4 || format.element == QUTLASS_UINT4)
+    return visit(std::integral_constant<Recipe, Recipe::kInt4>());
   if (format.element != QUTLASS_E2M1) return visit(std::integral_constant<Recipe, Recipe::kAny>());
   if (format.rule == QUTLASS_RULE_MX_QUEST || format.rule == QUTLASS_RULE_NV_FOUR_SIX)
     return visit(std::integral_constant<Recipe, Recipe::kStatistics>());

@@ -26,6 +26,8 @@ struct Span {
   // Whether there is the element at a position, and as many from there on.
   __device__ bool has(int position) const { return position < elements; }
   __device__ bool has(int position, int length) const { return position + length <= elements; }
+  // Whether there are the first so many.
+  __device__ bool has_all(int count) const { return count <= elements; }
 };
 
 // Parts of the matrix, one after the other, in spans of `length`.
@@ -38,22 +40,33 @@ class Spans {
       : part_elements_(part_elements),
         per_part_(ceil_div(part_elements, length)),
         count_(parts * per_part_),
-        length_(length) {}
+        length_(length),
+        is_one_part_(parts == 1),
+        is_one_span_(per_part_ == 1) {}
 
   __host__ __device__ int64_t count() const { return count_; }
   __host__ __device__ int64_t per_part() const { return per_part_; }
   int32_t length() const { return length_; }
 
   __device__ Span at(int64_t index) const {
-    const int64_t part = count_ == per_part_ ? 0 : per_part_ == 1 ? index : quotient(index, per_part_);
-    const int64_t begin = (index - part * per_part_) * length_;
+    // The usual ways apart: there is little to compute then.
+    if (is_one_part_) return within(0, index);
+    if (is_one_span_) return within(index, 0);
+    const int64_t part = quotient(index, per_part_);
+    return within(part, index - part * per_part_);
+  }
+
+ private:
+  // The part, and which of its spans.
+  __device__ Span within(int64_t part, int64_t index) const {
+    const int64_t begin = index * length_;
     return {part * part_elements_ + begin, part,
             static_cast<int32_t>(min(int64_t{length_}, part_elements_ - begin))};
   }
 
- private:
   int64_t part_elements_, per_part_, count_;
   int32_t length_;
+  bool is_one_part_, is_one_span_;
 };
 
 // A square of 128 columns of a matrix, row by row; each is a part.
@@ -68,6 +81,8 @@ struct Square {
   __device__ int count(int position, int most) const { return max(0, min(most, elements - position)); }
   __device__ bool has(int position) const { return position < elements; }
   __device__ bool has(int position, int length) const { return position + length <= elements; }
+  // Whether there are the first so many.
+  __device__ bool has_all(int count) const { return count <= elements; }
 };
 
 class Squares {

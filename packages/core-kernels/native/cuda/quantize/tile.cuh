@@ -48,14 +48,24 @@ __device__ inline void make_words(const Pair& pair, TileWords& words) {
   words[1] = make_uint4(pair(4), pair(5), pair(6), pair(7));
 }
 
+// Whether all tiles of all threads of a block are in the span: the usual case, with fewer questions.
+template <int kTiles, typename Span>
+__device__ inline bool has_all_tiles(const Span& span) {
+  return span.has_all(static_cast<int>(blockDim.x) * kTiles * kTile);
+}
+
 // The tiles of a span of 16-bit elements that has whole ones; zeros beyond its end.
 template <int kTiles, typename Span>
 __device__ inline void load_tile_words(const void* data, const Span& span, TileWords (&words)[kTiles]) {
+  const auto load = [&](auto is_there) {
 #pragma unroll
-  for (int tile = 0; tile < kTiles; ++tile) {
-    const int position = held_position<kTiles, kTile>(tile);
-    load_words(static_cast<const uint16_t*>(data) + span.offset(position), span.has(position), words[tile]);
-  }
+    for (int tile = 0; tile < kTiles; ++tile) {
+      const int position = held_position<kTiles, kTile>(tile);
+      load_words(static_cast<const uint16_t*>(data) + span.offset(position), is_there(position), words[tile]);
+    }
+  };
+  if (has_all_tiles<kTiles>(span)) return load([](int) { return true; });
+  load([&](int position) { return span.has(position); });
 }
 
 // As float32, of words in bfloat16.
@@ -131,19 +141,26 @@ __device__ inline uint64_t two_words(uint32_t low, uint32_t high) {
   return low | static_cast<uint64_t>(high) << 32;
 }
 
+// A whole tile to where it is aligned.
+__device__ inline void store_whole_tile(void* codes, int32_t bits, int64_t offset, const TileCodes& words) {
+  auto* to = static_cast<uint8_t*>(codes);
+  if (bits == 4) {
+    *reinterpret_cast<uint2*>(to + (offset >> 1)) = make_uint2(words[0], words[1]);
+  } else {
+    *reinterpret_cast<uint4*>(to + offset) = make_uint4(words[0], words[1], words[2], words[3]);
+  }
+}
+
 // offset: of the first element
 __device__ inline void store_tile(void* codes, int32_t bits, int64_t offset, int count,
                                   const TileCodes& words) {
   auto* to = static_cast<uint8_t*>(codes);
   if (bits == 4) {
     to += offset >> 1;
-    if (count == kTile && is_aligned<8>(to)) {
-      *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
-    } else {
-      store_bytes(to, count / 2, two_words(words[0], words[1]));
-    }
+    if (count == kTile && is_aligned<8>(to)) return store_whole_tile(codes, bits, offset, words);
+    store_bytes(to, count / 2, two_words(words[0], words[1]));
   } else if (count == kTile && is_aligned<16>(to + offset)) {
-    *reinterpret_cast<uint4*>(to + offset) = make_uint4(words[0], words[1], words[2], words[3]);
+    store_whole_tile(codes, bits, offset, words);
   } else {
     store_bytes(to + offset, min(count, 8), two_words(words[0], words[1]));
     if (count > 8) store_bytes(to + offset + 8, count - 8, two_words(words[2], words[3]));

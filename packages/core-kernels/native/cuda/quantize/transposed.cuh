@@ -48,9 +48,14 @@ void enqueue_transposed(CudaStream& s, const TransposedJob<Source>& job) {
   with_short_rotation(job.rotation, [&](auto by) {
     constexpr int kTiles = kTilesBy<by()>;
     if (out.format.group_rows == kSquare) {
-      const BlockJob<Input, Strips<kSquare>> block{job.in, kernel_rotation(job.rotation),       job.rounding,
-                                                   out,    Strips<kSquare>(out.rows, out.cols), nullptr,
-                                                   0};
+      const BlockJob<Input, Strips<kSquare>> block{job.in,
+                                                   kernel_rotation(job.rotation),
+                                                   RandomSource(job.rounding),
+                                                   out,
+                                                   Strips<kSquare>(out.rows, out.cols),
+                                                   nullptr,
+                                                   0,
+                                                   RangeDivisor(out.format)};
       return launch_block_groups<by(), kTiles, kStochastic>(s, block);
     }
     const StripsBy<by()> strips(out.rows, out.cols);

@@ -32,6 +32,7 @@ struct Strip {
   }
   __device__ bool has(int position) const { return row_of(position) < height && position % kSquare < width; }
   __device__ int count(int position, int most) const { return has(position) ? most : 0; }
+  __device__ bool has_all(int) const { return height == kRows && width == kSquare; }
 };
 
 template <int kRows>
