@@ -81,10 +81,10 @@ class AQuantizer {
   // Where rows are groups or parts of one.
   __device__ float row_scale(int row) const { return scales_.rows[row].scale; }
 
-  // Calls body(kind, codes, scale) with the codes of 16 elements of a row, which it holds. For all lanes of a
+  // Calls body(kind, codes, scale) with the codes of 16 elements of a row, which change. For all lanes of a
   // warp together.
   template <typename Body>
-  __device__ void encode(int row, const float (&x)[kTile], const Body& body) const {
+  __device__ void encode(int row, float (&x)[kTile], const Body& body) const {
     const GroupScale scale =
         format_.group_cols == 0
             ? scales_.rows[row]
