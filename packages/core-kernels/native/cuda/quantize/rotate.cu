@@ -53,7 +53,7 @@ void launch_rotate(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, T
 // ---- matrices of any size, on the FP32 units: out = x @ H, or x @ H^T / gain, x seen as rows of the
 // matrix's size.
 
-constexpr int kTile = 64, kDepth = 16, kPerThread = 4;
+constexpr int kSide = 64, kDepth = 16, kPerThread = 4;
 
 struct Product {
   qutlass_tensor x, out;
@@ -65,23 +65,23 @@ struct Product {
 
 // Sums run through K in order with fused multiply-adds of products that float32 holds exactly, as on the CPU.
 __global__ void __launch_bounds__(kThreads) product_kernel(Product p, int64_t tiles_across) {
-  __shared__ float left[kDepth][kTile + 1], right[kDepth][kTile + 1];
-  const int64_t row = blockIdx.x / tiles_across * kTile;
-  const int col = static_cast<int>(blockIdx.x % tiles_across) * kTile;
+  __shared__ float left[kDepth][kSide + 1], right[kDepth][kSide + 1];
+  const int64_t row = blockIdx.x / tiles_across * kSide;
+  const int col = static_cast<int>(blockIdx.x % tiles_across) * kSide;
   const int down = threadIdx.x / 16 * kPerThread, across = threadIdx.x % 16 * kPerThread;
   const bool inverse = p.gain != nullptr;
   float sums[kPerThread][kPerThread] = {};
   for (int depth = 0; depth < p.size; depth += kDepth) {
     __syncthreads();
-    for (int i = threadIdx.x; i < kTile * kDepth; i += kThreads) {
+    for (int i = threadIdx.x; i < kSide * kDepth; i += kThreads) {
       const int64_t r = row + i / kDepth;
       const int k = depth + i % kDepth;
       const float value = r < p.rows && k < p.size ? load_dense(p.x.data, p.x.dtype, r * p.size + k) : 0.0f;
       left[i % kDepth][i / kDepth] = inverse ? value : round_to_bf16(value);
     }
-    for (int i = threadIdx.x; i < kTile * kDepth; i += kThreads) {
+    for (int i = threadIdx.x; i < kSide * kDepth; i += kThreads) {
       // Neighbouring threads read neighbours in a row of the matrix.
-      const int d = inverse ? i % kDepth : i / kTile, c = inverse ? i / kDepth : i % kTile;
+      const int d = inverse ? i % kDepth : i / kSide, c = inverse ? i / kDepth : i % kSide;
       const int k = depth + d, n = col + c;
       const int64_t at = inverse ? int64_t{n} * p.size + k : int64_t{k} * p.size + n;
       right[d][c] = k < p.size && n < p.size ? bf16_to_f32(p.matrix[at]) : 0.0f;
@@ -112,8 +112,8 @@ __global__ void __launch_bounds__(kThreads) product_kernel(Product p, int64_t ti
 
 void launch_product(cudaStream_t s, Tensor x, const qutlass_rotation& rotation, const double* gain,
                     Tensor out) {
-  const int64_t rows = element_count(x) / rotation.size, tiles_across = ceil_div(rotation.size, kTile);
-  const auto tiles = static_cast<unsigned>(ceil_div(rows, kTile) * tiles_across);
+  const int64_t rows = element_count(x) / rotation.size, tiles_across = ceil_div(rotation.size, kSide);
+  const auto tiles = static_cast<unsigned>(ceil_div(rows, kSide) * tiles_across);
   const Product product{x, out, static_cast<const uint16_t*>(rotation.data), gain, rows, rotation.size};
   product_kernel<<<tiles, kThreads, 0, s>>>(product, tiles_across);
 }
