@@ -58,19 +58,18 @@ class Meeting {
   // of rows of A in memory are copied in the group of copies that comes next. a_global: of rows that are
   // made.
   __device__ void set_factors(double format, float a_global) const {
-    const bool made = Shape::kMadeA && !p_.a;
     const int row = static_cast<int>(threadIdx.x);
     if (row < p_.rows) {
       if (p_.a_factors) {
         copy_async<4>(a_factors_ + row, p_.a_factors + row * p_.a_factor_step);
-      } else if (!made || !p_.source.has_row_factors) {
+      } else if (!Shape::kMadeA || !p_.source.has_row_factors) {
         a_factors_[row] = 1;
       }
     }
     const int weight = Shape::kThreads - 1 - static_cast<int>(threadIdx.x);
     if (weight < (kWeights == 1 ? 1 : p_.count)) {
       const Epilogue& epilogue = p_.weights[weight].epilogue;
-      factors_[weight] = (made ? epilogue.factor(a_global) : epilogue.factor()) * format;
+      factors_[weight] = (Shape::kMadeA ? epilogue.factor(a_global) : epilogue.factor()) * format;
     }
   }
 

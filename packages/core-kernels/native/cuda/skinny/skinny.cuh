@@ -151,20 +151,14 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   const Activations<T, Shape> activations(p, of_a);
   launch_dependents();
   if constexpr (!Work::kOfExperts) wait_for_dependency();
-  const bool makes = Shape::kMadeA && !p.a;
   float a_global = 1;
-  if constexpr (Shape::kMadeA) {
-    if (makes) a_global = activations.make(meeting.a_factors());
-  }
-  if constexpr (Shape::kSharedA) {
-    if (!makes) activations.request();
-  }
+  if constexpr (Shape::kMadeA) a_global = activations.make(meeting.a_factors());
+  if constexpr (Shape::kOnePass) activations.request();
   meeting.set_factors(T::kSumFactor, a_global);
-  if constexpr (Shape::kSharedA) {
-    if (!makes) {
-      end_copy_group();
-      wait_for_copies<0>();
-    }
+  if constexpr (Shape::kMadeA) __syncthreads();
+  if constexpr (Shape::kOnePass) {
+    end_copy_group();
+    wait_for_copies<0>();
     __syncthreads();
   } else {
     // Row factors are in the first group, also of warps that have no tile to wait for.
@@ -274,16 +268,6 @@ bool takes_one_pass(const Group& p, const SkinnySplit& split, const SkinnyLaunch
          Shape::kResident * block_bytes <= launch.device.sharedMemPerMultiprocessor;
 }
 
-// Whether one row is to be in shared memory for a stream. Where a warp has few tiles, it waits longer for all
-// of the row than it saves; where it has many, the second-level cache has it near (docs/kernels/skinny.md).
-// The runs of nvfp4 meet in the banks.
-template <typename T, typename Shape, typename Group>
-bool is_better_shared(const Group& p, const SkinnyLaunch& launch) {
-  if (p.m > 1 || T::kBy16) return false;
-  const int tiles = split_for<T, Shape>(p, launch).block_sets * p.tiles;
-  return tiles >= 5 * Shape::kWarps && tiles <= 12 * Shape::kWarps;
-}
-
 // A row of bf16 for every column of a fragment: up to 8 take one fragment, up to 16 two.
 template <typename T, typename Group>
 void launch_group(const Group& p, const SkinnyLaunch& launch) {
@@ -291,12 +275,10 @@ void launch_group(const Group& p, const SkinnyLaunch& launch) {
   const auto launch_stream = [&]<typename Stream>() {
     launch_split<T, Stream>(p, split_for<T, Stream>(p, launch), launch);
   };
-  using Made = StreamShape<T, 1, ReadA::kMade>;
-  if (!p.a) return launch_stream.template operator()<Made>();
+  if (!p.a) return launch_stream.template operator()<StreamShape<T, 1, ReadA::kMade>>();
   if (p.m > 8) return launch_stream.template operator()<StreamShape<T, 2>>();
   const SkinnySplit split = split_for<T, OnePass>(p, launch);
   if (takes_one_pass<T>(p, split, launch)) return launch_split<T, OnePass>(p, split, launch);
-  if (is_better_shared<T, Made>(p, launch)) return launch_stream.template operator()<Made>();
   launch_stream.template operator()<StreamShape<T, 1>>();
 }
 

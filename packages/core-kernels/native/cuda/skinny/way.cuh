@@ -5,8 +5,8 @@
 
 namespace qutlass::cuda {
 
-// Where warps read A: in memory through the first-level cache, or in shared memory, where it is copied to, or
-// made unless it is one row in memory.
+// Where warps read A: in memory through the first-level cache, or in shared memory, where it is copied to or
+// made.
 enum class ReadA { kCached, kCopied, kMade };
 
 // Shapes of the kernel: row blocks and tiles of 8 rows of A that a warp has at once, warps of a block, stages
