@@ -34,7 +34,7 @@ struct MadeRows {
   }
 };
 
-// Tiles of a dense A whose rows are whole tiles at multiples of 16 bytes, rotated.
+// Tiles of a dense A whose rows are whole tiles at multiples of 16 bytes.
 class WholeRows {
  public:
   __device__ explicit WholeRows(const RowSource& source) : a_(source.a) {}
@@ -71,7 +71,7 @@ class AnyRows : public DenseRows {
   __device__ explicit AnyRows(const RowSource& source) : DenseRows(source.a) {}
 };
 
-// Tiles rotated.
+// The same, rotated.
 template <typename Rows>
 class RotatedRows : public Rows {
  public:
