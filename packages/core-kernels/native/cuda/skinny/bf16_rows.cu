@@ -20,7 +20,8 @@ constexpr int kThreads = 256, kWarps = kThreads / 32;
 using MakeAnyRows = MakeRows<AnyRows, false, Kind::kE2M1, Kind::kE4M3, Kind::kE5M2, Kind::kInt8, Kind::kInt4,
                              Kind::kUint4, Kind::kNf4>;
 
-__global__ void __launch_bounds__(kThreads)
+// Two blocks to a multiprocessor: without a number, ptxas keeps to 80 registers for sm_80, and spills.
+__global__ void __launch_bounds__(kThreads, 2)
     make_rows_kernel(const __grid_constant__ RowSource source, const __grid_constant__ MadeRows rows,
                      float* global_scale) {
   await_dependency();
