@@ -1,6 +1,7 @@
 // Rows as the kernels of this folder multiply them, made of what A is.
 #pragma once
 
+#include "cuda/gemm/kernels.h"
 #include "cuda/gemm/loader.cuh"
 #include "cuda/gemm/quantize_a.cuh"
 #include "cuda/quantize/hadamard_mma.cuh"
@@ -8,8 +9,8 @@
 
 namespace qutlass::cuda {
 
-// Rows of A that are quantized on the way.
-inline constexpr int kMostMade = 8;
+// Rows of A that are quantized on the way (is_quantized_by_blocks).
+inline constexpr int kMostMade = kGemvMaxM;
 
 // Where rows go: for each of A one or two of bf16 that have it as their sum, or one of int8 codes.
 struct MadeRows {

@@ -30,8 +30,14 @@ __device__ inline void multiply_tile(const RingStage<T, Shape>& stage,
   constexpr int kGroupSteps = T::kSteps / kGroups;
   // Units whose chains go side by side.
   constexpr int kUnits = Shape::kTokens == 1 ? 2 : 1;
+  // With two fragments of A, ptxas spills some registers for sm_100 and sm_120 unless units are a loop.
+#if __CUDA_ARCH__ >= 1000
+  constexpr int kUnrolled = Shape::kTokens == 2 ? 1 : 2;
+#else
+  constexpr int kUnrolled = 2;
+#endif
   const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
+#pragma unroll kUnrolled
   for (int first = 0; first < 2; first += kUnits) {
     uint32_t a[kUnits][Shape::kTokens][T::kSteps][2];
 #pragma unroll
