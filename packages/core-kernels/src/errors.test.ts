@@ -47,7 +47,7 @@ it('handles of one kind do not pass for another', () => {
   const native = loadBinding();
   const device = native.deviceOpen('cpu', 1);
   const stream = native.streamCreate(device);
-  const tensor = native.tensorCreate(device, 0, [1], 4, null);
+  const tensor = native.tensorCreate(device, 0, [1], 4, null, null);
   const message = (action: () => unknown) => {
     try {
       action();
@@ -64,6 +64,9 @@ it('handles of one kind do not pass for another', () => {
   expect(message(() => native.graphLaunch(stream as never, stream))).toBe(expected(0, 'a graph'));
   expect(message(() => native.rotate(stream, tensor, tensor as never, tensor))).toBe(
     expected(2, 'a rotation'),
+  );
+  expect(message(() => native.tensorCreate(device, 0, [1], 4, null, tensor))).toBe(
+    expected(5, 'a released tensor'),
   );
   native.tensorRelease(tensor);
   expect(message(() => native.transpose(stream, tensor, tensor))).toBe(

@@ -139,13 +139,14 @@ export interface NativeBinding {
   graphNodeCount(graph: GraphHandle): number;
   graphDestroy(graph: GraphHandle): void;
 
-  /** Uninitialized, or a copy of `host`. */
+  /** Uninitialized, or a copy of `host`. It is the handle `released`, if there is one: a new one costs more. */
   tensorCreate(
     device: DeviceHandle,
     dtype: number,
     shape: readonly number[],
     bytes: number,
     host: Optional<NodeJS.TypedArray>,
+    released: Optional<TensorHandle>,
   ): TensorHandle;
   tensorView(base: TensorHandle, dtype: number, shape: readonly number[], byteOffset: number): TensorHandle;
   tensorRelease(tensor: TensorHandle): void;

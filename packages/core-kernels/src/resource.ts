@@ -30,9 +30,13 @@ export abstract class Resource implements Disposable {
 
   protected abstract release(): void;
 
-  /** @throws QutlassError `QUTLASS_E_DISPOSED` */
-  protected requireLive(what: string): void {
-    if (this.#disposed) throw new QutlassError('QUTLASS_E_DISPOSED', `${what}: used after dispose()`);
+  /**
+   * what: for the message, the name of the class if not given.
+   * @throws QutlassError `QUTLASS_E_DISPOSED`
+   */
+  protected requireLive(what?: string): void {
+    if (!this.#disposed) return;
+    throw new QutlassError('QUTLASS_E_DISPOSED', `${what ?? this.constructor.name}: used after dispose()`);
   }
 }
 

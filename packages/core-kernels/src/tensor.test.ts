@@ -253,6 +253,15 @@ describe('after dispose', () => {
     expect(await view.toArray()).toEqual(Float32Array.of(2));
   });
 
+  it('a tensor made after it is not touched by it', async () => {
+    const gone = Tensor.from([1, 2], { shape: [2] });
+    gone.dispose();
+    using next = Tensor.from([3], { shape: [1] });
+    gone.dispose();
+    expect(failure(() => gone.handle)).toBe(disposed);
+    expect(await next.toArray()).toEqual(Float32Array.of(3));
+  });
+
   it('work that is already enqueued still runs', async () => {
     const t = Tensor.from([1.5], { shape: [1] });
     using y = t.to('bf16');

@@ -8,6 +8,10 @@ import { Resource } from './resource.js';
 
 const MAX_RANK = 4;
 
+// Handles of disposed tensors, for new ones: making one and collecting it takes longer than the rest of a tensor.
+const released: TensorHandle[] = [];
+const MAX_RELEASED = 64;
+
 export interface TensorOptions<D extends DType> {
   /** Extents, outermost first; 1 to 4 of them, all positive. */
   shape: readonly number[];
@@ -45,7 +49,7 @@ export class Tensor<D extends DType = DType> extends Resource {
   readonly dtype: D;
   readonly shape: readonly number[];
   readonly device: Device;
-  readonly #handle: TensorHandle;
+  #handle: TensorHandle | null;
 
   private constructor(handle: TensorHandle, dtype: D, shape: readonly number[], device: Device) {
     super();
@@ -68,7 +72,8 @@ export class Tensor<D extends DType = DType> extends Resource {
   ): Tensor<D> {
     const size = requireShape(shape);
     const { id, bytes } = dtypeInfo(dtype);
-    const handle = loadBinding().tensorCreate(device.handle, id, shape, size * bytes, host);
+    const spare = released.pop() ?? null;
+    const handle = loadBinding().tensorCreate(device.handle, id, shape, size * bytes, host, spare);
     return new Tensor(handle, dtype, Object.freeze([...shape]), device);
   }
 
@@ -165,7 +170,7 @@ export class Tensor<D extends DType = DType> extends Resource {
   /** The native handle, for code that adds operations. @throws QutlassError `QUTLASS_E_DISPOSED` */
   get handle(): TensorHandle {
     this.requireLive('tensor');
-    return this.#handle;
+    return this.#handle as TensorHandle;
   }
 
   get rank(): number {
@@ -270,7 +275,10 @@ export class Tensor<D extends DType = DType> extends Resource {
   }
 
   protected release(): void {
-    loadBinding().tensorRelease(this.#handle);
+    const handle = this.#handle as TensorHandle;
+    this.#handle = null;
+    loadBinding().tensorRelease(handle);
+    if (released.length < MAX_RELEASED) released.push(handle);
   }
 
   #view(shape: readonly number[], byteOffset: number): Tensor<D> {

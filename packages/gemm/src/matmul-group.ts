@@ -39,7 +39,8 @@ export function matmulGroup(
   factors: readonly Factor[],
   options: GroupOptions & Pick<ProblemOptions, 'activations'> = {},
 ): Tensor<FloatDType>[] {
-  const problems = factors.map(({ b, bias }) => new Problem(a, b, { ...options, bias }));
+  const { outDType, accuracy, activations } = options;
+  const problems = factors.map(({ b, bias }) => new Problem(a, b, { bias, outDType, accuracy, activations }));
   return scope(() => {
     const launches = new Map<number, MatmulProblem[number][]>();
     const outs = problems.map((problem) => {

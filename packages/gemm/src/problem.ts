@@ -33,13 +33,13 @@ export interface MatmulOptions<D extends FloatDType = FloatDType> {
   /** [N], added after scaling. */
   bias?: Tensor<FloatDType> | undefined;
   /** Factor of the product, a number or one value on the device; default 1. */
-  alpha?: number | Tensor<'f32'>;
+  alpha?: number | Tensor<'f32'> | undefined;
   /** Default: the dtype of a dense A, bf16 for a quantized one. */
-  outDType?: D;
+  outDType?: D | undefined;
   /** Of a dense A under a quantized B; default `exact`. */
-  accuracy?: Accuracy;
+  accuracy?: Accuracy | undefined;
   /** Run this kernel instead of the chosen one; see {@link explain} for the names. */
-  kernel?: string;
+  kernel?: string | undefined;
 }
 
 /** Options of a product that quantizes its A. */

@@ -250,9 +250,12 @@ Napi::Value graph_destroy(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// tensorCreate(device, dtype, shape, bytes, host): Tensor; host is a typed array to copy from, or null
+// tensorCreate(device, dtype, shape, bytes, host, released): Tensor; host is a typed array to copy from, or
+// null; so is released, a handle to use again
 Napi::Value tensor_create(const Napi::CallbackInfo& info) {
   auto& device = require_handle<DeviceHandle>(info, 0, "a device").device;
+  TensorHandle* const released = unwrap<TensorHandle>(info[5]);
+  if (released && released->block) throw_argument(info.Env(), 5, "a released tensor");
   qutlass_tensor tensor = describe(info, 1, 2);
   const int64_t bytes = Argument<int64_t>::get(info, 3);
   if (is_absent(info[4])) {
@@ -264,7 +267,9 @@ Napi::Value tensor_create(const Napi::CallbackInfo& info) {
     check(info.Env(), qutlass_alloc_from(device.get(), host.data, host.bytes, &tensor.data));
   }
   Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes);
-  return wrap(info.Env(), new TensorHandle(device, tensor.data, bytes, tensor));
+  if (!released) return wrap(info.Env(), new TensorHandle(device, tensor.data, bytes, tensor));
+  released->set(device, tensor.data, bytes, tensor);
+  return info[5];
 }
 
 // tensorView(tensor, dtype, shape, byteOffset): Tensor; shares the memory. The caller keeps it inside the

@@ -54,7 +54,10 @@ struct Argument<qutlass_stream*> {
 template <>
 struct Argument<const qutlass_tensor*> {
   static const qutlass_tensor* get(const Napi::CallbackInfo& info, size_t i) {
-    const TensorHandle* handle = unwrap<TensorHandle>(info[i]);
+    return get(info, i, handle_of(info[i]));
+  }
+  static const qutlass_tensor* get(const Napi::CallbackInfo& info, size_t i, Handle* any) {
+    const TensorHandle* handle = cast<TensorHandle>(any);
     if (!handle && is_absent(info[i])) return nullptr;
     if (!handle) throw_argument(info.Env(), i, "a tensor");
     if (!handle->block) throw_argument(info.Env(), i, "a tensor that is not disposed");
@@ -87,12 +90,14 @@ template <>
 struct Argument<const qutlass_format*> {
   // An Int32Array with the fields of qutlass_format in order.
   static const qutlass_format* get(const Napi::CallbackInfo& info, size_t i) {
-    if (!info[i].IsTypedArray()) throw_argument(info.Env(), i, "an Int32Array of 6 format fields");
-    const auto array = info[i].As<Napi::TypedArray>();
-    if (array.TypedArrayType() != napi_int32_array || array.ElementLength() != 6) {
+    napi_typedarray_type type{};
+    size_t length = 0;
+    void* fields = nullptr;
+    const napi_status status =
+        napi_get_typedarray_info(info.Env(), info[i], &type, &length, &fields, nullptr, nullptr);
+    if (status != napi_ok || type != napi_int32_array || length != 6)
       throw_argument(info.Env(), i, "an Int32Array of 6 format fields");
-    }
-    return reinterpret_cast<const qutlass_format*>(info[i].As<Napi::Int32Array>().Data());
+    return static_cast<const qutlass_format*>(fields);
   }
 };
 
@@ -100,8 +105,10 @@ template <typename T>
   requires std::is_arithmetic_v<T>
 struct Argument<T> {
   static T get(const Napi::CallbackInfo& info, size_t i) {
-    if (!info[i].IsNumber()) throw_argument(info.Env(), i, "a number");
-    return static_cast<T>(info[i].As<Napi::Number>().DoubleValue());
+    double number = 0;
+    if (napi_get_value_double(info.Env(), info[i], &number) != napi_ok)
+      throw_argument(info.Env(), i, "a number");
+    return static_cast<T>(number);
   }
 };
 
@@ -137,10 +144,11 @@ inline qutlass_tensor matrix_of(const qutlass_tensor& tensor) {
 // A tensor or a quantized matrix; neither where the argument is absent.
 inline qutlass_operand operand_of(const Napi::CallbackInfo& info, size_t index) {
   qutlass_operand operand{};
-  if (const auto* quantized = unwrap<QuantizedHandle>(info[index])) {
+  Handle* const any = handle_of(info[index]);
+  if (const auto* quantized = cast<QuantizedHandle>(any)) {
     operand.is_quantized = 1;
     operand.quantized = quantized->quantized;
-  } else if (const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index)) {
+  } else if (const qutlass_tensor* tensor = Argument<const qutlass_tensor*>::get(info, index, any)) {
     operand.dense = matrix_of(*tensor);
   }
   return operand;

@@ -90,6 +90,13 @@ struct TensorHandle : BlockHandle {
   static constexpr Kind kKind = Kind::kTensor;
   TensorHandle(DevicePointer d, void* b, int64_t size, const qutlass_tensor& t)
       : BlockHandle(kKind, std::move(d), b, size), tensor(t) {}
+  // Of one without a block.
+  void set(const DevicePointer& d, void* b, int64_t size, const qutlass_tensor& t) {
+    device = d;
+    block = b;
+    bytes = size;
+    tensor = t;
+  }
   qutlass_tensor tensor;
 };
 
@@ -128,12 +135,21 @@ inline Napi::Value wrap(Napi::Env env, Handle* handle) {
   });
 }
 
-// The handle, or null if the value is not a handle of this kind.
+// What JavaScript passes for a handle, or null. Asking for the type first would be another call.
+inline Handle* handle_of(const Napi::Value& value) {
+  void* data = nullptr;
+  return napi_get_value_external(value.Env(), value, &data) == napi_ok ? static_cast<Handle*>(data) : nullptr;
+}
+
+// The handle, or null if it is not of this kind.
+template <typename T>
+T* cast(Handle* handle) {
+  return handle && handle->kind == T::kKind ? static_cast<T*>(handle) : nullptr;
+}
+
 template <typename T>
 T* unwrap(const Napi::Value& value) {
-  if (!value.IsExternal()) return nullptr;
-  Handle* handle = value.As<Napi::External<Handle>>().Data();
-  return handle && handle->kind == T::kKind ? static_cast<T*>(handle) : nullptr;
+  return cast<T>(handle_of(value));
 }
 
 }  // namespace qutlass::node

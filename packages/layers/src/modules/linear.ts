@@ -10,7 +10,7 @@ import {
   type Accuracy,
   type Factor,
   type Format,
-  type GroupOptions,
+  type MatmulOptions,
   matmul,
   matmulGroup,
   type OperandA,
@@ -36,17 +36,16 @@ function isSameReading(a: Reading, b: Reading): boolean {
 
 /**
  * The options of a product of this operand. What a layer makes of its input multiplies with its weight, which was checked when
- * the layer was made, so the pair of formats is not in the types here.
+ * the layer was made, so the pair of formats is not in the types here. Written out: spreads take longer than the rest.
  */
 function productOptions<D extends FloatDType>(
   operand: OperandA,
   { activations, accuracy }: Reading,
   outDType: D,
-): GroupOptions<D> & { activations?: never } {
-  const options = { outDType, accuracy };
-  return activations && operand instanceof Tensor
-    ? { ...options, activations: activations as never }
-    : options;
+  bias?: Tensor<FloatDType>,
+): MatmulOptions<D> & { activations?: never } {
+  const format = operand instanceof Tensor ? activations : null;
+  return { bias, outDType, accuracy, activations: (format ?? undefined) as never };
 }
 
 /** A layer y = x W^T + b, W [outFeatures, inFeatures], whatever W is stored in. */
@@ -109,14 +108,14 @@ export abstract class LinearModule extends Module {
     const operand = this.operand(x) as Tensor<D>;
     try {
       const { b, bias } = this.factor;
-      return matmul(operand, b, { bias, ...productOptions(operand, this.reading, x.dtype) });
+      return matmul(operand, b, productOptions(operand, this.reading, x.dtype, bias));
     } finally {
       if (operand !== x) operand.dispose();
     }
   }
 
   #requireInput(x: Pick<Tensor, 'shape'>): void {
-    this.requireLive(this.constructor.name);
+    this.requireLive();
     if (x.shape.at(-1) === this.inFeatures) return;
     throw invalidArgument('QUTLASS_E_SHAPE', 'x', `shape [.., ${this.inFeatures}]`, shapeText(x.shape));
   }

@@ -27,7 +27,7 @@ export abstract class Module extends Resource {
    * @throws QutlassError `QUTLASS_E_DISPOSED`, `QUTLASS_E_ARGUMENT`
    */
   parameter(name: string): Parameter {
-    this.requireLive(this.constructor.name);
+    this.requireLive();
     const parameter = this.#parameters.get(name);
     if (!parameter) {
       const names = [...this.#parameters.keys()].join(', ');
@@ -46,7 +46,7 @@ export abstract class Module extends Resource {
    * @throws QutlassError `QUTLASS_E_DISPOSED`, `QUTLASS_E_ARGUMENT`
    */
   child(path: string): Module {
-    this.requireLive(this.constructor.name);
+    this.requireLive();
     const [parent, name] = this.#locate(path);
     return parent.#children.get(name) as Module;
   }
@@ -57,7 +57,7 @@ export abstract class Module extends Resource {
    *   `QUTLASS_E_SHAPE` for a linear layer with other features
    */
   replaceChild(path: string, replacement: Module): Module {
-    this.requireLive(this.constructor.name);
+    this.requireLive();
     replacement.requireLive('replacement');
     const [parent, name] = this.#locate(path);
     const old = parent.#children.get(name) as Module;
@@ -116,7 +116,7 @@ export abstract class Module extends Resource {
    * @throws QutlassError `QUTLASS_E_DISPOSED`, `QUTLASS_E_OUT_OF_MEMORY`
    */
   async to(device: Device): Promise<this> {
-    this.requireLive(this.constructor.name);
+    this.requireLive();
     const copies: { module: Module; name: string; copy: Parameter }[] = [];
     try {
       for (const [, module] of this.modules()) {
@@ -125,7 +125,7 @@ export abstract class Module extends Resource {
             copies.push({ module, name, copy: await copyTo(parameter, device) });
         }
       }
-      this.requireLive(this.constructor.name);
+      this.requireLive();
     } catch (error) {
       for (const { copy } of copies) copy.dispose();
       throw error;

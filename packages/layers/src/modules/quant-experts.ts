@@ -8,7 +8,7 @@ import {
   shapeText,
   type Tensor,
 } from '@qutlass/core-kernels';
-import { type Accuracy, type ExpertsOptions, matmulExperts, type PreparedWeight } from '@qutlass/gemm';
+import { type Accuracy, matmulExperts, type PreparedWeight } from '@qutlass/gemm';
 import type { Format, QuantizedTensor } from '@qutlass/quant';
 import { Module } from './module.js';
 import {
@@ -117,7 +117,7 @@ export class QuantExperts extends Module {
    * @throws QutlassError `QUTLASS_E_SHAPE`, `QUTLASS_E_DTYPE`, `QUTLASS_E_DISPOSED`
    */
   forward<D extends FloatDType>(x: Tensor<D>, offsets: Tensor<'i32'>): Tensor<D> {
-    this.requireLive(this.constructor.name);
+    this.requireLive();
     const { experts, inFeatures, activations, accuracy, bias } = this;
     const [rows = 1] = x.shape;
     if (x.rank !== 2 || x.shape[1] !== inFeatures) {
@@ -130,10 +130,14 @@ export class QuantExperts extends Module {
     return scope(() => {
       const [, cols] = prepared.shape;
       const operand = cols === inFeatures ? x : (pad(x, rows, cols) as Tensor<D>);
-      const options: ExpertsOptions<D> & { activations?: never } = { bias, accuracy, outDType: x.dtype };
       // The pair of formats was checked when the layer was made.
-      const quantizing = activations ? { ...options, activations: activations as never } : options;
-      return matmulExperts(operand, prepared, offsets, quantizing);
+      const quantizing = (activations ?? undefined) as never;
+      return matmulExperts(operand, prepared, offsets, {
+        bias,
+        accuracy,
+        outDType: x.dtype,
+        activations: quantizing,
+      });
     });
   }
 
