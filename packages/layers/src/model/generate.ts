@@ -33,17 +33,28 @@ export async function* generate(
   using step = unscoped(() => new DecodeStep(model, ids.length, limit, options));
   step.prefill(ids);
   for (let length = ids.length; length < limit; ++length) {
-    const id = await step.token();
-    signal?.throwIfAborted();
-    if (stopAtEos && model.config.eosTokenIds.includes(id)) return;
     // The captured graph keeps the weights alive, so it would not notice.
     if (model.disposed) throw new QutlassError('QUTLASS_E_DISPOSED', 'Llama: disposed while it generates');
     const last = length + 1 === limit;
-    // The next step runs while the caller handles this token.
-    if (!last) step.advance();
+    const newest = step.token();
+    // The next step takes the token from device memory, and does not wait for the host to have seen it.
+    if (!last) advance(step, newest);
+    const id = await newest;
+    signal?.throwIfAborted();
+    if (stopAtEos && model.config.eosTokenIds.includes(id)) return;
     const text = decoder?.push(id) ?? '';
     yield { id, text: last ? text + (decoder?.end() ?? '') : text };
     signal?.throwIfAborted();
+  }
+}
+
+/** Begins the next step; where that fails, nobody waits for the token any more. */
+function advance(step: DecodeStep, newest: Promise<number>): void {
+  try {
+    step.advance();
+  } catch (error) {
+    newest.catch(() => {});
+    throw error;
   }
 }
 
