@@ -210,6 +210,7 @@ const decoding: AttentionCase[] = [
   ...[2, 3, 4, 5, 16].map((tokens) => ({
     ...{ tokens, heads: 6, kvHeads: 1, headDim: 128, capacity: 400, first: 300 },
   })),
+  { tokens: 1, heads: 8, kvHeads: 1, headDim: 128, capacity: 20_000, first: 17_000 },
   { tokens: 1, heads: 1, kvHeads: 1, headDim: 8, capacity: 1, first: 0 },
 ];
 const prefill: AttentionCase[] = [

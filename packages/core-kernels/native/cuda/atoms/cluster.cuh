@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace qutlass::cuda {
 
@@ -66,9 +67,13 @@ class Peer {
     return static_cast<uint32_t>(__cvta_generic_to_shared(own)) + apart_;
   }
   // *own there = value
-  __device__ void store(int32_t* own, int32_t value) const {
+  template <typename T>
+  __device__ void store(T* own, T value) const {
+    static_assert(sizeof(T) == sizeof(uint32_t));
 #if __CUDA_ARCH__ >= 900
-    asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(address(own)), "r"(value) : "memory");
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(address(own)), "r"(bits) : "memory");
 #else
     *own = value;
 #endif

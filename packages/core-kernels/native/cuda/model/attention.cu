@@ -167,16 +167,19 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
                      .k_vectors = rows_are_vectors(k_cache, head_dim),
                      .v_vectors = rows_are_vectors(v_cache, head_dim),
                      .splits = 1,
+                     .in_cluster = false,
                      .partial_sums = nullptr,
                      .partial_stats = nullptr};
-  const cudaDeviceProp& device = cuda_stream(stream).cuda_device().properties();
+  const CudaDevice& on = cuda_stream(stream).cuda_device();
+  const cudaDeviceProp& device = on.properties();
+  use_device(on.ordinal());  // plans ask what it can do
   const bool few = rows_of_kv_head(p) <= kMaxDecodeRows;
   const auto [plan, launch] = is_token_attention(p) ? Way{plan_token_attention, launch_token_attention}
                               : few                 ? Way{plan_decode_attention, launch_decode_attention}
                                                     : Way{plan_tile_attention, launch_tile_attention};
   plan(p, device.multiProcessorCount);
 
-  const int64_t partials = p.splits > 1 ? p.splits * tokens * heads : 0;
+  const int64_t partials = p.splits > 1 && !p.in_cluster ? p.splits * tokens * heads : 0;
   const size_t stats_bytes = static_cast<size_t>(partials) * sizeof(float2);
   const DeviceScratch scratch(stream.device,
                               stats_bytes + static_cast<size_t>(partials * head_dim) * sizeof(float));

@@ -2,9 +2,9 @@
 //
 // The query heads of all tokens that read the same head of the cache are the rows of a matrix; a block takes
 // some rows of one kv head. Where that is too little work for the device, the visible cache is split over
-// blocks, whose partial results a second kernel adds up in order. Positions lie in device memory, so the grid
-// follows from the capacity, and each block finds its share of what is visible. Softmax with a running
-// maximum: https://arxiv.org/abs/2205.14135.
+// blocks, whose partial results a second kernel adds up in order, or the blocks, where they are a cluster.
+// Positions lie in device memory, so the grid follows from the capacity, and each block finds its share of
+// what is visible. Softmax with a running maximum: https://arxiv.org/abs/2205.14135.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,7 @@ struct AttentionProblem {
   bool k_vectors;
   bool v_vectors;
   int splits;
+  bool in_cluster;        // those of a row add up what they find
   float* partial_sums;    // [splits, tokens * heads, head_dim], or null for one split
   float2* partial_stats;  // [tokens * heads, splits] of largest score and sum of weights
 };
