@@ -17,9 +17,9 @@ struct ThreadPool::Region {
 
 namespace {
 
-// After a region a worker looks for the next one for so long before it sleeps. A wake-up costs about as much,
-// and would be more than the short kernels of a decode step take, whose regions are tens of microseconds
-// apart. An idle pool does not spin.
+// After a region a worker looks for the next one for so long before it sleeps, as the thread that began a
+// region does for its end. A wake-up costs about as much, and would be more than the short kernels of a
+// decode step take, whose regions are tens of microseconds apart. An idle pool does not spin.
 constexpr std::chrono::microseconds kSpinTime{100};
 
 inline void pause() {
@@ -28,14 +28,15 @@ inline void pause() {
 #endif
 }
 
-// Until the counter is no longer `seen`, or the time is over.
-void spin(const std::atomic<uint64_t>& counter, uint64_t seen) {
+// Until it is over, or the time is.
+template <typename IsOver>
+void spin(const IsOver& is_over) {
   using Clock = std::chrono::steady_clock;
   constexpr int kLooksPerClock = 16;
   const auto end = Clock::now() + kSpinTime;
   do {
     for (int look = 0; look < kLooksPerClock; ++look) {
-      if (counter.load(std::memory_order_acquire) != seen) return;
+      if (is_over()) return;
       pause();
     }
   } while (Clock::now() < end);
@@ -73,7 +74,7 @@ void ThreadPool::run_pieces(Region& region) {
 void ThreadPool::work() {
   uint64_t seen = 0;
   for (;;) {
-    spin(generation_, seen);
+    spin([&] { return generation_.load(std::memory_order_acquire) != seen; });
     Region* region = nullptr;
     {
       std::unique_lock lock(mutex_);
@@ -110,9 +111,14 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain,
   wake_.notify_all();
   run_pieces(region);
   {
+    std::lock_guard lock(mutex_);
+    region_ = nullptr;  // no thread may join any more; wait for those inside, which are at their last pieces
+  }
+  const auto is_done = [&] { return busy_.load(std::memory_order_acquire) == 0; };
+  spin(is_done);
+  {
     std::unique_lock lock(mutex_);
-    region_ = nullptr;  // no thread may join any more; wait for those inside
-    done_.wait(lock, [&] { return busy_ == 0; });
+    done_.wait(lock, is_done);
   }
   if (region.failure) std::rethrow_exception(region.failure);
 }

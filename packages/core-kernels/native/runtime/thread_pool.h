@@ -39,7 +39,7 @@ class ThreadPool {
   std::condition_variable done_;
   Region* region_ = nullptr;
   std::atomic<uint64_t> generation_{0};
-  int busy_ = 0;
+  std::atomic<int> busy_{0};  // threads inside of the region, changed under mutex_
   bool stopping_ = false;
 };
 
