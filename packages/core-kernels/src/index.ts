@@ -31,6 +31,7 @@ export {
   rmsNorm,
   rope,
   ropeAppend,
+  ropeAttention,
   type SamplingOptions,
   sample,
   siluMul,

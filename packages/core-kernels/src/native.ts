@@ -308,6 +308,18 @@ export interface NativeBinding {
     kCache: TensorHandle,
     vCache: TensorHandle,
   ): void;
+  ropeAttention(
+    stream: StreamHandle,
+    q: TensorHandle,
+    k: TensorHandle,
+    v: TensorHandle,
+    positions: TensorHandle,
+    inverseFrequencies: TensorHandle,
+    kCache: TensorHandle,
+    vCache: TensorHandle,
+    scale: number,
+    out: TensorHandle,
+  ): void;
   attention(
     stream: StreamHandle,
     q: TensorHandle,

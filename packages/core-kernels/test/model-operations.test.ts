@@ -125,6 +125,52 @@ describe.each(FLOATS)('%s', (dtype) => {
     }
   });
 
+  it.each(selected([128, 64, 6, 256], 1))('ropeAttention of heads of %d', async (headDim) => {
+    const capacity = 300;
+    for (const [heads, kvHeads] of [
+      [8, 2],
+      [9, 1],
+      [3, 3],
+    ] as const) {
+      for (const positions of selected([[16], [0], [15], [255], [299], [300], [-1], [3, 4, 5]], 3)) {
+        const tokens = positions.length;
+        const frequencies = range(headDim / 2).map((i) => 10_000 ** ((-2 * i) / headDim));
+        const unseen = (Math.max(...positions) + 1) * kvHeads * headDim;
+        // What no token sees must not matter, and the row of a token is not read before it is written.
+        const change = (values: Float32Array) =>
+          values.fill(Number.NaN, Math.max(0, unseen - tokens * kvHeads * headDim));
+        const cache = () =>
+          inPlace(
+            normal(dtype, [capacity, kvHeads, headDim], {
+              offset: 2,
+              ...(positions[0]! < capacity && { change }),
+            }),
+          );
+        // Of values up to about 5. Averages of numbers of about 1, by weights of rotated rows that may be rounded otherwise.
+        const near: Tolerance = { relative: 0, absolute: 4e-6 };
+        const average: Tolerance =
+          dtype === 'f32' ? { relative: 2e-5, absolute: 2e-5 } : { relative: 1e-2, absolute: 1e-2 };
+        await check(
+          {
+            q: inPlace(normal(dtype, [tokens, heads, headDim], { offset: 2 })),
+            k: inPlace(normal(dtype, [tokens, kvHeads, headDim], { offset: 2 })),
+            v: normal(dtype, [tokens, kvHeads, headDim], { offset: 2 }),
+            positions: ints(positions),
+            inverse: input('f32', [headDim / 2], bytesOf('f32', frequencies), 1),
+            ...{ kCache: cache(), vCache: cache(), out: output(dtype, [tokens, heads, headDim], 2) },
+          },
+          ({ q, k, v, positions, inverse, kCache, vCache, out }) =>
+            native.ropeAttention(
+              streamOf(q),
+              ...([q.handle, k.handle, v.handle, positions.handle, inverse.handle] as const),
+              ...([kCache.handle, vCache.handle, headDim ** -0.5, out.handle] as const),
+            ),
+          { tolerances: { q: near, k: near, kCache: near, out: average } },
+        );
+      }
+    }
+  });
+
   it('kvAppend', async () => {
     for (const to of FLOATS) {
       for (const [rows, headDim] of selected(

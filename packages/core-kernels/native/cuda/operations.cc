@@ -38,6 +38,7 @@ const Operations kOperations = {
     .add = add,
     .sample = sample,
     .cross_entropy = cross_entropy,
+    .rope_attention = rope_attention,
 };
 
 }  // namespace qutlass::cuda

@@ -59,6 +59,8 @@ void kv_append(Stream, Tensor x, Tensor positions, Tensor cache);
 void rope_append(Stream, Tensor q, Tensor k, Tensor v, Tensor positions, Tensor inv_freq, Tensor k_cache,
                  Tensor v_cache);
 void attention(Stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale, Tensor out);
+void rope_attention(Stream, Tensor q, Tensor k, Tensor v, Tensor positions, Tensor inv_freq, Tensor k_cache,
+                    Tensor v_cache, float scale, Tensor out);
 void silu_mul(Stream, Tensor gate, Tensor up, Tensor out);
 void add(Stream, Tensor a, Tensor b, float scale, Tensor out);
 void sample(Stream, Tensor logits, Tensor counters, const qutlass_sampling&, Tensor out);

@@ -462,6 +462,11 @@ QUTLASS_API qutlass_status qutlass_attention(qutlass_stream* stream, const qutla
                                              const qutlass_tensor* k_cache, const qutlass_tensor* v_cache,
                                              const qutlass_tensor* positions, float scale,
                                              const qutlass_tensor* out);
+/* qutlass_rope_append, then qutlass_attention of q; in one launch for one token on some GPUs. */
+QUTLASS_API qutlass_status qutlass_rope_attention(
+    qutlass_stream* stream, const qutlass_tensor* q, const qutlass_tensor* k, const qutlass_tensor* v,
+    const qutlass_tensor* positions, const qutlass_tensor* inv_freq, const qutlass_tensor* k_cache,
+    const qutlass_tensor* v_cache, float scale, const qutlass_tensor* out);
 /* out = silu(gate) * up. */
 QUTLASS_API qutlass_status qutlass_silu_mul(qutlass_stream* stream, const qutlass_tensor* gate,
                                             const qutlass_tensor* up, const qutlass_tensor* out);

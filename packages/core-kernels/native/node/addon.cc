@@ -404,6 +404,7 @@ constexpr struct {
     {"kvAppend", operation<qutlass_kv_append>},
     {"ropeAppend", operation<qutlass_rope_append>},
     {"attention", operation<qutlass_attention>},
+    {"ropeAttention", operation<qutlass_rope_attention>},
     {"siluMul", operation<qutlass_silu_mul>},
     {"add", operation<qutlass_add>},
     {"sample", sample},

@@ -1,5 +1,7 @@
 // Causal grouped-query attention over a key-value cache, in one pass: softmax(scale * q k^T) v with a running
 // maximum, as in FlashAttention, https://arxiv.org/abs/2205.14135.
+#include "attention.h"
+
 #include <cmath>
 #include <limits>
 
@@ -160,6 +162,35 @@ class Attention {
 };
 
 }  // namespace
+
+void require_attention(const qutlass_tensor* q, const qutlass_tensor* k_cache, const qutlass_tensor* v_cache,
+                       const qutlass_tensor* positions, float scale, const qutlass_tensor* out) {
+  require_float_tensor("q", q, 3);
+  const int64_t tokens = q->shape[0], heads = q->shape[1], head_dim = q->shape[2];
+  require_float_tensor("k_cache", k_cache, 3);
+  const int64_t capacity = k_cache->shape[0], kv_heads = k_cache->shape[1];
+  require_shape("k_cache", *k_cache, {capacity, kv_heads, head_dim});
+  if (heads % kv_heads != 0) {
+    fail(QUTLASS_E_SHAPE, "k_cache: expected a number of heads that divides the %lld of q, got %lld",
+         static_cast<long long>(heads), static_cast<long long>(kv_heads));
+  }
+  require_float_tensor("v_cache", v_cache, 3);
+  require_shape("v_cache", *v_cache, {capacity, kv_heads, head_dim});
+  require_tensor("positions", positions, 1, {QUTLASS_I32});
+  require_shape("positions", *positions, {tokens});
+  if (!std::isfinite(scale)) {
+    fail(QUTLASS_E_ARGUMENT, "scale: expected a finite number, got %g", static_cast<double>(scale));
+  }
+  require_float_tensor("out", out, 3);
+  require_shape("out", *out, {tokens, heads, head_dim});
+}
+
+void attention(Context& context, const qutlass_tensor& q, const qutlass_tensor& k_cache,
+               const qutlass_tensor& v_cache, const qutlass_tensor& positions, float scale,
+               const qutlass_tensor& out) {
+  Attention(q, k_cache, v_cache, positions, scale, out).run(context);
+}
+
 }  // namespace qutlass
 
 // A position past the cache sees all of it; one below 0 sees nothing and gives zeros. out may be q itself: a
@@ -171,28 +202,12 @@ extern "C" qutlass_status qutlass_attention(qutlass_stream* stream, const qutlas
   using namespace qutlass;
   return guarded([&] {
     require_stream(stream);
-    require_float_tensor("q", q, 3);
-    const int64_t tokens = q->shape[0], heads = q->shape[1], head_dim = q->shape[2];
-    require_float_tensor("k_cache", k_cache, 3);
-    const int64_t capacity = k_cache->shape[0], kv_heads = k_cache->shape[1];
-    require_shape("k_cache", *k_cache, {capacity, kv_heads, head_dim});
-    if (heads % kv_heads != 0) {
-      fail(QUTLASS_E_SHAPE, "k_cache: expected a number of heads that divides the %lld of q, got %lld",
-           static_cast<long long>(heads), static_cast<long long>(kv_heads));
-    }
-    require_float_tensor("v_cache", v_cache, 3);
-    require_shape("v_cache", *v_cache, {capacity, kv_heads, head_dim});
-    require_tensor("positions", positions, 1, {QUTLASS_I32});
-    require_shape("positions", *positions, {tokens});
-    if (!std::isfinite(scale)) {
-      fail(QUTLASS_E_ARGUMENT, "scale: expected a finite number, got %g", static_cast<double>(scale));
-    }
-    require_float_tensor("out", out, 3);
-    require_shape("out", *out, {tokens, heads, head_dim});
-    const Attention attention(*q, *k_cache, *v_cache, *positions, scale, *out);
+    require_attention(q, k_cache, v_cache, positions, scale, out);
     if (const auto* gpu = stream->device.operations)
       return gpu->attention(*stream, *q, *k_cache, *v_cache, *positions, scale, *out);
-    stream->launch({q->data, k_cache->data, v_cache->data, positions->data, out->data},
-                   [attention](Context& context) { attention.run(context); });
+    stream->launch(
+        {q->data, k_cache->data, v_cache->data, positions->data, out->data},
+        [q = *q, k_cache = *k_cache, v_cache = *v_cache, positions = *positions, scale,
+         out = *out](Context& context) { attention(context, q, k_cache, v_cache, positions, scale, out); });
   });
 }

@@ -56,6 +56,8 @@ struct Operations {
   void (*add)(Stream, Tensor a, Tensor b, float scale, Tensor out);
   void (*sample)(Stream, Tensor logits, Tensor counters, const qutlass_sampling&, Tensor out);
   void (*cross_entropy)(Stream, Tensor logits, Tensor targets, Tensor out);
+  void (*rope_attention)(Stream, Tensor q, Tensor k, Tensor v, Tensor positions, Tensor inv_freq,
+                         Tensor k_cache, Tensor v_cache, float scale, Tensor out);
 };
 
 }  // namespace qutlass

@@ -12,6 +12,7 @@ import {
   rmsNorm,
   rope,
   ropeAppend,
+  ropeAttention,
   sample,
   siluMul,
 } from './model.js';
@@ -119,6 +120,36 @@ describe.each(FLOATS)('%s', (dtype) => {
     ropeAppend(a, b, c, positions, frequencies, ...caches);
     for (const [index, tensor] of together.entries()) {
       expect(await tensor.toBytes()).toEqual(await apart[index]!.toBytes());
+    }
+  });
+
+  it('ropeAttention is ropeAppend, then attention', async () => {
+    for (const [tokens, headDim] of [
+      [1, 8],
+      [3, 8],
+      [1, 64],
+      [1, 128],
+    ] as const) {
+      const shapes = [
+        [tokens, 4, headDim],
+        [tokens, 2, headDim],
+        [tokens, 2, headDim],
+        [300, 2, headDim],
+        [300, 2, headDim],
+      ];
+      const together = await Promise.all(shapes.map(async (shape) => (await normal(shape, dtype)).tensor));
+      const apart = together.map((tensor) => tensor.clone());
+      const positions = i32(...[211, 5, 1].slice(0, tokens));
+      const inverse = Float32Array.from(range(headDim / 2), (i) => 10_000 ** (-i / headDim));
+      const frequencies = Tensor.from(inverse, { shape: [headDim / 2] });
+      const [q, k, v, kCache, vCache] = apart as FiveTensors<typeof dtype>;
+      ropeAppend(q, k, v, positions, frequencies, kCache, vCache);
+      using expected = attention(q, kCache, vCache, positions, 0.3);
+      const [a, b, c, ...caches] = together as FiveTensors<typeof dtype>;
+      using out = ropeAttention(a, b, c, positions, frequencies, ...caches, 0.3);
+      for (const [index, tensor] of [...together, out].entries()) {
+        expect(await tensor.toBytes()).toEqual(await [...apart, expected][index]!.toBytes());
+      }
     }
   });
 
@@ -372,6 +403,14 @@ describe('errors', () => {
     'kvAppend: positions of another length': [
       'QUTLASS_E_SHAPE positions: expected shape [1], got [2]',
       () => kvAppend(f32(1, 2, 4), ids(2), f32(8, 2, 4)),
+    ],
+    'ropeAttention: a scale of NaN': [
+      'QUTLASS_E_ARGUMENT scale: expected a finite number, got nan',
+      () =>
+        ropeAttention(
+          ...([f32(1, 4, 4), f32(1, 2, 4), f32(1, 2, 4), ids(1), f32(2)] as const),
+          ...([f32(8, 2, 4), f32(8, 2, 4), Number.NaN] as const),
+        ),
     ],
     'ropeAppend: values unlike keys': [
       'QUTLASS_E_SHAPE v: expected shape [1, 2, 4], got [1, 1, 4]',

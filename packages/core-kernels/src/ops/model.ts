@@ -95,6 +95,34 @@ export function attention<D extends FloatDType>(
   );
 }
 
+/** {@link ropeAppend}, then {@link attention} of q; in one launch for one token on some GPUs. Returns [M, heads, headDim]. */
+export function ropeAttention<D extends FloatDType>(
+  q: Tensor<D>,
+  k: Tensor<FloatDType>,
+  v: Tensor<FloatDType>,
+  positions: Tensor<'i32'>,
+  inverseFrequencies: Tensor<'f32'>,
+  kCache: Tensor<FloatDType>,
+  vCache: Tensor<FloatDType>,
+  scale: number,
+): Tensor<D> {
+  requireSameDevice(q, k, v, positions, inverseFrequencies, kCache, vCache);
+  return produce(q.shape, q.dtype, q.device, (native, stream, out) =>
+    native.ropeAttention(
+      stream,
+      q.handle,
+      k.handle,
+      v.handle,
+      positions.handle,
+      inverseFrequencies.handle,
+      kCache.handle,
+      vCache.handle,
+      scale,
+      out,
+    ),
+  );
+}
+
 /** silu(gate) * up, element by element. */
 export function siluMul<D extends FloatDType>(gate: Tensor<D>, up: Tensor<FloatDType>): Tensor<D> {
   requireSameDevice(gate, up);

@@ -1,4 +1,4 @@
-import { attention, type FloatDType, ropeAppend, scope, type Tensor } from '@qutlass/core-kernels';
+import { type FloatDType, ropeAttention, scope, type Tensor } from '@qutlass/core-kernels';
 import type { Deferred } from './deferred.js';
 import type { KVCache } from './kv-cache.js';
 import { LinearModule } from './linear.js';
@@ -57,8 +57,8 @@ export class Attention extends Module {
       const q = query!.reshape([tokens, this.#heads, this.#headDim]);
       const k = key!.reshape([tokens, this.#kvHeads, this.#headDim]);
       const v = value!.reshape([tokens, this.#kvHeads, this.#headDim]);
-      ropeAppend(q, k, v, positions, inverseFrequencies, keys, values);
-      const heads = attention(q, keys, values, positions, this.#headDim ** -0.5);
+      const scale = this.#headDim ** -0.5;
+      const heads = ropeAttention(q, k, v, positions, inverseFrequencies, keys, values, scale);
       return this.#linear('o_proj').forward(heads.reshape([tokens, this.#heads * this.#headDim]));
     });
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "block_reduce.cuh"
 #include "check.h"
@@ -126,16 +127,19 @@ struct Way {
   decltype(&launch_token_attention) launch;
 };
 
-}  // namespace
+// A problem as kernels see it, with the way that is planned for it.
+struct Plan {
+  AttentionProblem p;
+  Way way;
 
-void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, int step) {
-  const int64_t wanted = (wanted_blocks + blocks - 1) / blocks;
-  const int64_t steps = (int64_t{p.capacity} + step - 1) / step;
-  p.splits = static_cast<int>(std::min({wanted, steps, kMaxSplits}));
-}
+  Plan(qutlass_stream& stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale,
+       Tensor out);
+  // Enqueues it.
+  void launch(qutlass_stream& stream, std::initializer_list<const void*> operands);
+};
 
-void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale,
-               Tensor out) {
+Plan::Plan(qutlass_stream& stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale,
+           Tensor out) {
   const int64_t tokens = q.shape[0], heads = q.shape[1], head_dim = q.shape[2];
   const int64_t capacity = k_cache.shape[0], kv_heads = k_cache.shape[1];
   if (head_dim > kMaxHeadDim) {
@@ -151,50 +155,85 @@ void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor p
     fail(QUTLASS_E_UNSUPPORTED, "k_cache: expected a capacity of at most %d on a GPU, got shape %s", kMost,
          shape_text(k_cache).c_str());
   }
-  AttentionProblem p{.q = dense(q),
-                     .k_cache = dense(k_cache),
-                     .v_cache = dense(v_cache),
-                     .out = dense(out),
-                     .positions = static_cast<const int32_t*>(positions.data),
-                     .scale = scale,
-                     .tokens = tokens,
-                     .heads = static_cast<int>(heads),
-                     .kv_heads = static_cast<int>(kv_heads),
-                     .group = static_cast<int>(heads / kv_heads),
-                     .head_dim = static_cast<int>(head_dim),
-                     .capacity = static_cast<int>(capacity),
-                     .q_vectors = rows_are_vectors(q, head_dim),
-                     .k_vectors = rows_are_vectors(k_cache, head_dim),
-                     .v_vectors = rows_are_vectors(v_cache, head_dim),
-                     .splits = 1,
-                     .in_cluster = false,
-                     .partial_sums = nullptr,
-                     .partial_stats = nullptr};
+  p = {.q = dense(q),
+       .k_cache = dense(k_cache),
+       .v_cache = dense(v_cache),
+       .out = dense(out),
+       .positions = static_cast<const int32_t*>(positions.data),
+       .scale = scale,
+       .tokens = tokens,
+       .heads = static_cast<int>(heads),
+       .kv_heads = static_cast<int>(kv_heads),
+       .group = static_cast<int>(heads / kv_heads),
+       .head_dim = static_cast<int>(head_dim),
+       .capacity = static_cast<int>(capacity),
+       .q_vectors = rows_are_vectors(q, head_dim),
+       .k_vectors = rows_are_vectors(k_cache, head_dim),
+       .v_vectors = rows_are_vectors(v_cache, head_dim),
+       .k = {},
+       .v = {},
+       .inv_freq = nullptr,
+       .splits = 1,
+       .in_cluster = false,
+       .partial_sums = nullptr,
+       .partial_stats = nullptr};
   const CudaDevice& on = cuda_stream(stream).cuda_device();
-  const cudaDeviceProp& device = on.properties();
   use_device(on.ordinal());  // plans ask what it can do
   const bool few = rows_of_kv_head(p) <= kMaxDecodeRows;
-  const auto [plan, launch] = is_token_attention(p) ? Way{plan_token_attention, launch_token_attention}
-                              : few                 ? Way{plan_decode_attention, launch_decode_attention}
-                                                    : Way{plan_tile_attention, launch_tile_attention};
-  plan(p, device.multiProcessorCount);
+  way = is_token_attention(p) ? Way{plan_token_attention, launch_token_attention}
+        : few                 ? Way{plan_decode_attention, launch_decode_attention}
+                              : Way{plan_tile_attention, launch_tile_attention};
+  way.plan(p, on.properties().multiProcessorCount);
+}
 
-  const int64_t partials = p.splits > 1 && !p.in_cluster ? p.splits * tokens * heads : 0;
+void Plan::launch(qutlass_stream& stream, std::initializer_list<const void*> operands) {
+  const int64_t rows = p.tokens * p.heads;
+  const int64_t partials = p.splits > 1 && !p.in_cluster ? p.splits * rows : 0;
   const size_t stats_bytes = static_cast<size_t>(partials) * sizeof(float2);
   const DeviceScratch scratch(stream.device,
-                              stats_bytes + static_cast<size_t>(partials * head_dim) * sizeof(float));
+                              stats_bytes + static_cast<size_t>(partials * p.head_dim) * sizeof(float));
   if (partials) {
     p.partial_stats = scratch.as<float2>();
     p.partial_sums = reinterpret_cast<float*>(scratch.as<char>() + stats_bytes);
   }
-  cuda_stream(stream).run("attention",
-                          {q.data, k_cache.data, v_cache.data, positions.data, out.data, scratch.as<void>()},
-                          [&](cudaStream_t s) {
-                            launch(p, device, s);
-                            if (!partials) return;
-                            launch_dependent(s, device, combine_kernel,
-                                             {static_cast<unsigned>(tokens * heads), kCombineThreads}, p);
-                          });
+  std::vector<const void*> touched(operands);
+  touched.push_back(scratch.as<void>());
+  CudaStream& cuda = cuda_stream(stream);
+  const cudaDeviceProp& device = cuda.cuda_device().properties();
+  cuda.run("attention", touched, [&](cudaStream_t s) {
+    way.launch(p, device, s);
+    if (!partials) return;
+    launch_dependent(s, device, combine_kernel, {static_cast<unsigned>(rows), kCombineThreads}, p);
+  });
+}
+
+}  // namespace
+
+void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, int step) {
+  const int64_t wanted = (wanted_blocks + blocks - 1) / blocks;
+  const int64_t steps = (int64_t{p.capacity} + step - 1) / step;
+  p.splits = static_cast<int>(std::min({wanted, steps, kMaxSplits}));
+}
+
+void attention(Stream stream, Tensor q, Tensor k_cache, Tensor v_cache, Tensor positions, float scale,
+               Tensor out) {
+  Plan(stream, q, k_cache, v_cache, positions, scale, out)
+      .launch(stream, {q.data, k_cache.data, v_cache.data, positions.data, out.data});
+}
+
+void rope_attention(Stream stream, Tensor q, Tensor k, Tensor v, Tensor positions, Tensor inv_freq,
+                    Tensor k_cache, Tensor v_cache, float scale, Tensor out) {
+  Plan plan(stream, q, k_cache, v_cache, positions, scale, out);
+  const auto fits = [&](Tensor x) { return x.dtype == QUTLASS_BF16 && rows_are_vectors(x, x.shape[2]); };
+  if (can_append(plan.p) && fits(k) && fits(v)) {
+    plan.p.k = dense(k);
+    plan.p.v = dense(v);
+    plan.p.inv_freq = static_cast<const float*>(inv_freq.data);
+  } else {
+    rope_append(stream, q, k, v, positions, inv_freq, k_cache, v_cache);
+  }
+  plan.launch(stream,
+              {q.data, k.data, v.data, positions.data, inv_freq.data, k_cache.data, v_cache.data, out.data});
 }
 
 }  // namespace qutlass::cuda

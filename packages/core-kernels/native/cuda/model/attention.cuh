@@ -29,6 +29,10 @@ struct AttentionProblem {
   bool q_vectors;  // rows of heads are whole vectors
   bool k_vectors;
   bool v_vectors;
+  // Of one token that is to be rotated and appended first: [kv_heads, head_dim], and [head_dim / 2]; or none.
+  Dense k;
+  Dense v;
+  const float* inv_freq;
   int splits;
   bool in_cluster;        // those of a row add up what they find
   float* partial_sums;    // [splits, tokens * heads, head_dim], or null for one split
@@ -49,6 +53,8 @@ void choose_splits(AttentionProblem& p, int64_t blocks, int64_t wanted_blocks, i
 // The ways of computing it: of one token over a bf16 cache, of few rows, of many.
 bool is_token_attention(const AttentionProblem& p);
 void plan_token_attention(AttentionProblem& p, int multiprocessors);
+// Whether the kernel does what comes before, for keys and values in bf16 at multiples of 16 bytes.
+bool can_append(const AttentionProblem& p);
 void launch_token_attention(const AttentionProblem& p, const cudaDeviceProp& device, cudaStream_t stream);
 constexpr int64_t kMaxDecodeRows = 16;
 void plan_decode_attention(AttentionProblem& p, int multiprocessors);
