@@ -47,8 +47,7 @@ template <RotateBy kBy, int kTiles, bool kStochastic, typename Input, typename S
 __global__ void __launch_bounds__(kMostThreads, kBlocks<kBy, kTiles>)
     block_groups_kernel(const __grid_constant__ BlockJob<Input, Spans> job) {
   await_dependency();
-  extern __shared__ uint4 shared[];
-  Rotator<kBy> rotator(job.rotation, shared);
+  Rotator<kBy> rotator(job.rotation);
   const int32_t bits = element_storage_bits(job.out.format.element);
   const RandomNumbers numbers(job.random);
   // Backwards where x is read for the second time: its end is what the cache still has of it.

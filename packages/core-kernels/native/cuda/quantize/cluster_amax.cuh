@@ -12,17 +12,22 @@ namespace qutlass::cuda {
 // What every GPU with clusters can run together.
 inline constexpr int kMostClusterBlocks = 8;
 
-// Among the finite elements, to each thread of a cluster of so many blocks, which have arrived at it if they
-// are several.
+// Of the magnitudes of finite elements.
 template <int kTiles>
-__device__ float cluster_amax(const float (&x)[kTiles][kTile], int blocks) {
-  __shared__ int32_t of_block[kMostClusterBlocks];
+__device__ GroupRange finite_range(const float (&x)[kTiles][kTile]) {
   GroupRange range;
 #pragma unroll
   for (int i = 0; i < kTiles * kTile; ++i) {
     const int32_t magnitude = __float_as_int(fabsf(x[i / kTile][i % kTile]));
     if (magnitude < 0x7F800000) range.highest = max(range.highest, magnitude);
   }
+  return range;
+}
+
+// Of the ranges of the threads of so many blocks of a cluster, which have arrived at it if they are several,
+// to each of them.
+__device__ inline float cluster_amax(GroupRange range, int blocks) {
+  __shared__ int32_t of_block[kMostClusterBlocks];
   range = block_range(range);
   if (blocks == 1) return range.high();
   wait_for_cluster();

@@ -61,7 +61,7 @@ __device__ inline void keep_bits(GroupScale& scale, float (&x)[kTile]) {
 // the code, so ties go to even codes. With a cut off at 8, where an instruction does it for nothing, codes
 // that should be 7 are 7 or 8.
 __device__ inline uint32_t encode_e2m1(const float* x, float eighth) {
-  uint32_t pairs[4];  // of elements i and i + 4, in the halves of a word
+  uint32_t pairs[4];  // of elements i and i + 4, in the halves of a word, plus the bits of the rounder
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const auto code = [&](float value) {
@@ -70,9 +70,9 @@ __device__ inline uint32_t encode_e2m1(const float* x, float eighth) {
                                                 __float_as_int(fmaf(a, 8.0f, kRounder + 2)),
                                                 __float_as_int(fmaf(a, 4.0f, kRounder + 4))));
     };
-    pairs[i] = permuted(code(x[i]), code(x[i + 4]), 0x5410);  // the lower halves of the rounder are zero
+    pairs[i] = code(x[i + 4]) * 65536 + code(x[i]);  // units that permute bytes have more to do
   }
-  uint32_t codes = ((pairs[3] * 16 + pairs[2]) * 16 + pairs[1]) * 16 + pairs[0];
+  uint32_t codes = ((pairs[3] * 16 + pairs[2]) * 16 + pairs[1]) * 16 + pairs[0] - kRounderBits * 0x1111u;
   codes -= (codes & 0x88888888u) >> 3;
   return codes | signs_of_eight(x);
 }

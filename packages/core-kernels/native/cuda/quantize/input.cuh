@@ -139,6 +139,12 @@ struct RmsNormInput {
     }
   }
 
+  // Of two lanes that differ in `distance` the sum of their a, for the lower one, and of their b.
+  __device__ static float divided_sum(float a, float b, int distance) {
+    const bool upper = threadIdx.x & distance;
+    return (upper ? b : a) + __shfl_xor_sync(0xFFFFFFFFu, upper ? a : b, distance);
+  }
+
   // The sum of squares of the row, to each thread: of chunks, then of 32 neighbouring chunks as warp_reduce
   // adds them up, then of these.
   template <int kTiles>
@@ -146,17 +152,20 @@ struct RmsNormInput {
     __shared__ float of_chunks[kWarp];
     constexpr int kHalfWarp = kWarp / 2;
     const unsigned warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+    // Chunks of two lanes 2 d apart are those that a reduction within a warp adds at the distance d: those at
+    // even places, and those at odd ones. Two lanes have the same sum then, so each has one of two instead.
+    float even[kTiles], odd[kTiles];
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
-      // Chunks of two lanes 2 d apart are those that a reduction within a warp adds at the distance d.
-      float even = add_squares<kChunk>(values[tile], 0), odd = add_squares<kChunk>(values[tile] + kChunk, 0);
-#pragma unroll
-      for (int distance = kHalfWarp / 2; distance > 0; distance /= 2) {
-        even += __shfl_xor_sync(0xFFFFFFFFu, even, distance);
-        odd += __shfl_xor_sync(0xFFFFFFFFu, odd, distance);
-      }
-      if (lane % kHalfWarp == 0) of_chunks[(warp * kTiles + tile) * 2 + lane / kHalfWarp] = even + odd;
+      even[tile] = add_squares<kChunk>(values[tile], 0);
+      odd[tile] = add_squares<kChunk>(values[tile] + kChunk, 0);
     }
+    static_assert(kTiles <= 2);
+    float sum = divided_sum(divided_sum(even[0], even[kTiles - 1], kHalfWarp / 2),
+                            divided_sum(odd[0], odd[kTiles - 1], kHalfWarp / 2), kHalfWarp / 4);
+    for (int distance : {2, 1, kHalfWarp / 4}) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, distance);
+    const unsigned tile = kTiles * (lane % kHalfWarp) / kHalfWarp;
+    if (lane % (kHalfWarp / kTiles) == 0) of_chunks[(warp * kTiles + tile) * 2 + lane / kHalfWarp] = sum;
     __syncthreads();
     const unsigned sums = blockDim.x / kWarp * kTiles * 2;
     return warp_reduce(lane < sums ? of_chunks[lane] : 0.0f, [](float a, float b) { return a + b; });

@@ -1,27 +1,38 @@
 // Rotation by a matrix of 16, 32, 64 or 128 rows on tensor cores. A warp multiplies neighbouring
-// elements, 2048 for 128 rows and else 1024, seen as rows of the matrix's size. It reads them from memory as
-// the operand of a matrix instruction, and holds the product as quantizers want it: sixteen neighbours to a
-// lane.
+// elements, 2048 for 128 rows and else 1024, seen as rows of 128 or 64. It reads them from memory as the
+// operand of a matrix instruction, and holds the product as quantizers want it: sixteen neighbours to a lane.
 //
 // An instruction puts two neighbours of a row of its product in a lane, and takes two neighbours of a row of
 // its operand. Which column of the matrix is which column of the instruction is free, and so is the order of
-// the sum: both are permuted in the copy of the matrix in shared memory, once. What that cannot do is an
-// exchange between lanes: none for size 64, half an element or one per element for the others.
+// the sum: both are permuted in the copy of the matrix in shared memory, once. Matrices of 16 and 32 rows
+// stand on the diagonal of one of 64 there, since zeros cost less than an exchange between lanes: the steps
+// of a sum are in one block each, and those beside it add nothing.
 #pragma once
 
+#include <algorithm>
+#include <cfloat>
 #include <cstdint>
 
 #include "cuda/atoms/async_copy.cuh"
 #include "cuda/atoms/mma.cuh"
+#include "cuda/atoms/warpgroup_mma.cuh"
 #include "cuda/quantize/sylvester.cuh"
 #include "cuda/quantize/tile.cuh"
 
 namespace qutlass::cuda {
 
-// Rows in shared memory are 16 bytes longer, which puts eight of them in different banks.
-__host__ __device__ constexpr int matrix_pitch(int size) { return size + 8; }
+// In shared memory: squares of 64 x 64, a column to 128 bytes, whose 16-byte parts are at their number
+// exclusive-or the lowest bits of the column: as matrix instructions of warp groups take it, from a multiple
+// of 1024 bytes on, and without conflicts of banks for others.
+inline constexpr int kMatrixSide = 64;
 __host__ __device__ constexpr int matrix_bytes(int size) {
-  return size * matrix_pitch(size) * static_cast<int>(sizeof(uint16_t));
+  const int rows = size < kMatrixSide ? kMatrixSide : size;
+  return rows * rows * static_cast<int>(sizeof(uint16_t));
+}
+
+__device__ inline uint32_t word_at(const uint4& words, unsigned i) {
+  const uint32_t four[4] = {words.x, words.y, words.z, words.w};
+  return four[i];
 }
 
 __device__ inline uint4 load_words(const uint16_t* from, bool aligned) {
@@ -30,38 +41,35 @@ __device__ inline uint4 load_words(const uint16_t* from, bool aligned) {
   return make_uint4(word(0), word(1), word(2), word(3));
 }
 
-// kPaired: of a matrix of 128 rows, tiles 64 elements apart lie in one lane, and nothing is exchanged. Groups
-// of 128 elements do not lie in neighbouring lanes then.
-template <int kSize, bool kPaired = false>
+// kPaired: of a matrix of 128 rows, tiles 64 elements apart lie in one lane, nothing is exchanged, and the
+// product is made in two parts of 64 columns. Groups of 128 elements do not lie in neighbouring lanes then.
+// kWarpgroups: the threads of a block are groups of four warps, which all multiply.
+template <int kSize, bool kPaired = false, bool kWarpgroups = false>
 struct MatrixTile {
-  static constexpr int kRows = kSize;
-  static constexpr bool kArePaired = kPaired;
-  static constexpr int kTiles = kSize == 128 ? 4 : 2;  // of a lane
-  static constexpr int kWarpElements = 32 * kTiles * kTile;
+  static constexpr int kRows = std::max(kSize, kMatrixSide);  // in shared memory
+  static constexpr bool kIsExchanged = kSize == 128 && !kPaired;
+  static constexpr bool kIsDiagonal = kSize < kRows;
+  static constexpr int kParts = kPaired ? kRows / kMatrixSide : 1;
+  static constexpr int kTiles = kRows == 128 && !kPaired ? 4 : 2;  // of a part, in a lane
+  static constexpr int kWarpElements = 16 * kRows;
 
-  static constexpr int kRun = kSize == 16 ? 4 : 8;  // neighbours of a row that a lane reads
-  static constexpr int kRuns = kSize / (4 * kRun);  // of a row, for each lane
-  static constexpr int kProducts = kWarpElements / (16 * kSize);
-  static constexpr int kWidth = kSize >= 64 ? 16 : kSize / 4;  // neighbours of a row of a product, in a lane
-  static constexpr int kHalves = kSize == 128 ? 2 : 1;         // products of 64 columns
-  static constexpr int kPitch = matrix_pitch(kSize);
+  static constexpr int kSums = kRows / kMatrixSide;       // of 64 products each, one after the other
+  static constexpr int kRun = kSize == 16 ? 4 : 8;        // neighbours of a row that a lane reads
+  static constexpr int kRuns = kMatrixSide / (4 * kRun);  // of a sum, for each lane
+  static constexpr int kSteps = kMatrixSide / 16;
+  static constexpr int kColumns = kMatrixSide / 8;  // instructions side by side
 
   // The row, among those of the warp, at row `lane / 4 + 8 * lower` of the operand of a product.
-  __device__ static int row(int product, int lower) {
+  __device__ static int row(int lower) {
     const int g = static_cast<int>(threadIdx.x % 32 / 4);
-    switch (kSize) {
-      case 128: return kPaired ? 8 * lower + g : 4 * (2 * (g & 1) + lower) + g / 2;
-      case 64: return 16 * product + 8 * lower + g;
-      case 32: return 16 * product + 2 * g + lower;
-      default: return 32 * (product / 2) + 4 * g + 2 * (product % 2) + lower;
-    }
+    return kIsExchanged ? 4 * (2 * (g & 1) + lower) + g / 2 : 8 * lower + g;
   }
 
-  // Where a tile of the product is in the span.
-  __device__ static int position(int tile) {
-    if constexpr (!kPaired) return held_position<kTiles, kTile>(tile);
+  // Where a tile of a part of the product is in the span.
+  __device__ static int position(int part, int tile) {
+    if constexpr (kIsExchanged) return held_position<kTiles, kTile>(tile);
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 4;
-    return warp * kWarpElements + row(0, tile / 2) * kSize + tile % 2 * 64 + lane * kTile;
+    return warp * kWarpElements + row(tile) * kRows + part * kMatrixSide + lane * kTile;
   }
 
   // Where row k of the matrix lies: in the order in which instructions meet what lanes have read.
@@ -69,40 +77,61 @@ struct MatrixTile {
     const unsigned lane = k / kRun % 4, within = k % kRun;
     return k / (4 * kRun) * (4 * kRun) + within / 4 * 16 + within / 2 % 2 * 8 + 2 * lane + within % 2;
   }
-  // Where column c, which is even, lies, and its neighbour: so that a lane gets kWidth neighbours.
+  // Where column c lies: so that a lane gets sixteen neighbours.
   __device__ static unsigned product_col(unsigned c) {
-    const unsigned lane = kSize == 32 ? c / 16 % 2 + 2 * (c / 8 % 2) : c / kWidth % 4;
-    return c / 64 * 64 + c % kWidth / 2 * 8 + 2 * lane;
+    return c / 64 * 64 + c % 16 / 2 * 8 + 2 * (c / 16 % 4) + c % 2;
+  }
+  // Where both meet, for an even row.
+  __device__ static uint32_t* place_of(uint16_t* shared, unsigned k, unsigned c) {
+    const unsigned row = sum_row(k), col = product_col(c);
+    const unsigned square = col / kMatrixSide * kSums + row / kMatrixSide;
+    const unsigned at = (square * kMatrixSide + col % kMatrixSide) * kMatrixSide +
+                        ((row % kMatrixSide / 8) ^ (col % 8)) * 8 + row % 8;
+    return reinterpret_cast<uint32_t*>(shared + at);
   }
 
   // By all threads of a block; the caller synchronizes.
   __device__ static void stage(const uint16_t* matrix, uint16_t* shared) {
-    constexpr int kAcross = kSize / kChunk, kChunks = kSize * kAcross;
-    constexpr int kBatch = 8;  // loads in flight
+    if constexpr (kIsDiagonal) {
+      constexpr unsigned kPieces = matrix_bytes(kSize) / sizeof(uint4);
+      for (unsigned i = threadIdx.x; i < kPieces; i += blockDim.x)
+        reinterpret_cast<uint4*>(shared)[i] = uint4{};
+      __syncthreads();
+    }
+    constexpr unsigned kAcross = kSize / kChunk, kPairs = kSize / 2 * kAcross;  // of chunks of two rows
+    constexpr int kBatch = kSize == 128 ? 4 : 1;                                // loads in flight
     const bool aligned = is_aligned<16>(matrix);
-    for (unsigned first = threadIdx.x; first < kChunks; first += kBatch * blockDim.x) {
-      uint4 loaded[kBatch];
+    for (unsigned first = threadIdx.x; first < kPairs; first += kBatch * blockDim.x) {
+      uint4 loaded[kBatch][2];
 #pragma unroll
       for (unsigned j = 0; j < kBatch; ++j) {
         const unsigned i = first + j * blockDim.x;
-        if (i < kChunks) loaded[j] = load_words(matrix + i * kChunk, aligned);
+        if (i >= kPairs) break;
+        const uint16_t* from = matrix + i / kAcross * 2 * kSize + i % kAcross * kChunk;
+        loaded[j][0] = load_words(from, aligned);
+        loaded[j][1] = load_words(from + kSize, aligned);
       }
 #pragma unroll
       for (unsigned j = 0; j < kBatch; ++j) {
         const unsigned i = first + j * blockDim.x;
-        if (i >= kChunks) break;
-        uint16_t* to = shared + sum_row(i / kAcross) * kPitch;
-        const uint32_t words[4] = {loaded[j].x, loaded[j].y, loaded[j].z, loaded[j].w};
+        if (i >= kPairs) break;
+        const unsigned row = i / kAcross * 2, col = i % kAcross * kChunk;
 #pragma unroll
-        for (int w = 0; w < 4; ++w)
-          *reinterpret_cast<uint32_t*>(to + product_col(i % kAcross * kChunk + 2 * w)) = words[w];
+        for (unsigned c = 0; c < kChunk; ++c) {
+          const uint32_t pair = __byte_perm(word_at(loaded[j][0], c / 2), word_at(loaded[j][1], c / 2),
+                                            c % 2 ? 0x7632 : 0x5410);
+#pragma unroll
+          for (unsigned block = 0; block < kRows; block += kSize)
+            *place_of(shared, block + row, block + col + c) = pair;
+        }
       }
     }
+    if constexpr (kWarpgroups) fence_async_proxy();
   }
 
-  // What the lane reads of two rows for a product, in bfloat16, as instructions take it.
+  // What the lane reads of two rows for a sum, in bfloat16, as instructions take it.
   struct Operand {
-    uint32_t steps[kSize / 16][4];
+    uint32_t steps[kSteps][4];
 
     // A run, of the upper row first. Compilers copy registers that they know to be copies anew for every
     // instruction, so they are not told that `nothing` is 0.
@@ -115,47 +144,47 @@ struct MatrixTile {
     }
   };
 
-  // visit(run, position): what the lane reads for a product, and where that is in the span.
+  // visit(run, position): what the lane reads for a sum, and where that is in the span.
   template <typename Visit>
-  __device__ static void for_each_run(int product, const Visit& visit) {
-    const int first = static_cast<int>(threadIdx.x / 32) * kWarpElements;
+  __device__ static void for_each_run(int sum, const Visit& visit) {
+    const int first = static_cast<int>(threadIdx.x / 32) * kWarpElements + sum * kMatrixSide;
     const int lane = static_cast<int>(threadIdx.x % 4);
 #pragma unroll
     for (int lower = 0; lower < 2; ++lower) {
 #pragma unroll
       for (int run = 0; run < kRuns; ++run)
-        visit(lower * kRuns + run, first + row(product, lower) * kSize + (run * 4 + lane) * kRun);
+        visit(lower * kRuns + run, first + row(lower) * kRows + (run * 4 + lane) * kRun);
     }
   }
 
   // A lane copies what it reads to a place of its own, and so waits for nobody else. Neighbours are 16 bytes
   // apart, or 8.
-  __device__ static uint16_t* place(uint16_t* buffer, int product, int run) {
-    const int at = (static_cast<int>(threadIdx.x / 32) * kProducts + product) * 2 * kRuns + run;
+  __device__ static uint16_t* place(uint16_t* buffer, int sum, int run) {
+    const int at = (static_cast<int>(threadIdx.x / 32) * kSums + sum) * 2 * kRuns + run;
     return buffer + (at * 32 + static_cast<int>(threadIdx.x % 32)) * kRun;
   }
   template <typename Span>
   __device__ static void prefetch(const uint16_t* data, const Span& span, uint16_t* buffer) {
 #pragma unroll
-    for (int product = 0; product < kProducts; ++product) {
-      for_each_run(product, [&](int run, int position) {
-        copy_async<kRun * 2>(place(buffer, product, run), data + span.offset(position));
+    for (int sum = 0; sum < kSums; ++sum) {
+      for_each_run(sum, [&](int run, int position) {
+        copy_async<kRun * 2>(place(buffer, sum, run), data + span.offset(position));
       });
     }
   }
-  __device__ static void load_prefetched(uint16_t* buffer, int product, uint32_t nothing, Operand& operand) {
+  __device__ static void load_prefetched(uint16_t* buffer, int sum, uint32_t nothing, Operand& operand) {
 #pragma unroll
     for (int run = 0; run < 2 * kRuns; ++run) {
       uint32_t words[kRun / 2];
-      copy_run(place(buffer, product, run), words);
+      copy_run(place(buffer, sum, run), words);
       operand.set(run, words, nothing);
     }
   }
 
   template <typename Span>
-  __device__ static void load(const void* data, int32_t dtype, const Span& span, bool whole, int product,
+  __device__ static void load(const void* data, int32_t dtype, const Span& span, bool whole, int sum,
                               uint32_t nothing, Operand& operand) {
-    for_each_run(product, [&](int run, int position) {
+    for_each_run(sum, [&](int run, int position) {
       uint32_t words[kRun / 2];
       if (whole) {
         copy_run(static_cast<const uint16_t*>(data) + span.offset(position), words);
@@ -180,26 +209,94 @@ struct MatrixTile {
     }
   }
 
-  // The lane's kWidth columns of two rows, of 64 columns of the product from 64 * half on.
-  __device__ static void multiply(const Operand& operand, const uint16_t* matrix, int half, float* upper,
-                                  float* lower) {
+  // The right operands of two neighbouring columns of a step.
+  __device__ static void load_columns(const uint16_t* square, int step, int column, uint32_t (&b)[2][2]) {
     const int lane = threadIdx.x % 32;
-    const uint16_t* at = matrix + (lane % 16) * kPitch + lane / 16 * 8 + half * 64;
-    float products[kWidth / 2][4] = {};
+    const int part = (step * 2 + lane / 8 % 2) ^ lane % 8;
+    const int col = column * 8 + lane / 16 * 8 + lane % 8;
+    load_matrices(square + col * kMatrixSide + part * 8, b[0][0], b[0][1], b[1][0], b[1][1]);
+  }
+
+  // sums (+)= the product with a square.
+  __device__ static void multiply(Operand& operand, const uint16_t* square, bool add,
+                                  float (&sums)[kColumns][4]) {
+    if constexpr (kWarpgroups && kHasWarpgroupMma) {
+      // Registers are ready before the instructions begin.
 #pragma unroll
-    for (int step = 0; step < kSize / 16; ++step) {
+      for (int i = 0; i < kSteps * 4; ++i) pin(operand.steps[i / 4][i % 4]);
+      warpgroup_begin();
 #pragma unroll
-      for (int tile = 0; tile < kWidth / 2; tile += 2) {
-        uint32_t b[2][2];
-        load_matrices_transposed(at + step * 16 * kPitch + tile * 8, b[0][0], b[0][1], b[1][0], b[1][1]);
-        multiply_add(products[tile], operand.steps[step], b[0]);
-        multiply_add(products[tile + 1], operand.steps[step], b[1]);
+      for (int step = 0; step < kSteps; ++step)
+        multiply_async(sums, operand.steps[step], swizzled_rows(square, step * 2), add || step > 0);
+      warpgroup_commit();
+      warpgroup_wait<0>();
+#pragma unroll
+      for (int i = 0; i < kColumns * 4; ++i) pin(sums[i / 4][i % 4]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kColumns * 4 && !add; ++i) sums[i / 4][i % 4] = 0;
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+        for (int column = 0; column < kColumns; column += 2) {
+          uint32_t b[2][2];
+          load_columns(square, step, column, b);
+          multiply_add(sums[column], operand.steps[step], b[0]);
+          multiply_add(sums[column + 1], operand.steps[step], b[1]);
+        }
+      }
+    }
+  }
+
+  // The same where NaN or infinity must not meet the zeros beside the diagonal. Not inline, for its
+  // registers.
+  __device__ __noinline__ static void multiply_apart(const Operand* operand, const uint16_t* square,
+                                                     float (*sums)[4]) {
+    const int own = static_cast<int>(threadIdx.x) % 4 * kTile / kSize;  // block on the diagonal
+    for (int column = 0; column < kColumns; column += 2) {
+      for (int block = 0; block < kRows / kSize; ++block) {
+        float of_block[2][4] = {};
+        for (int step = block * kSize / 16; step < (block + 1) * kSize / 16; ++step) {
+          uint32_t b[2][2];
+          load_columns(square, step, column, b);
+          multiply_add(of_block[0], operand->steps[step], b[0]);
+          multiply_add(of_block[1], operand->steps[step], b[1]);
+        }
+        if (block != own) continue;
+#pragma unroll
+        for (int i = 0; i < 8; ++i) sums[column + i / 4][i % 4] = of_block[i / 4][i % 4];
+      }
+    }
+  }
+
+  // The lane's sixteen columns of two rows, of 64 columns of the product from 64 * half on.
+  // load(sum, operand): what it reads for a sum.
+  template <typename Load>
+  __device__ static void multiply(const Load& load, const uint16_t* matrix, int half,
+                                  float (&rows)[2][kTile]) {
+    float sums[kColumns][4];
+#pragma unroll
+    for (int sum = 0; sum < kSums; ++sum) {
+      const uint16_t* square = matrix + (half * kSums + sum) * kMatrixSide * kMatrixSide;
+      Operand operand;
+      load(sum, operand);
+      multiply(operand, square, sum > 0, sums);
+      if constexpr (kIsDiagonal) {
+        // All of a row are not finite if one of its elements is not.
+        if (!__all_sync(0xFFFFFFFFu, fabsf(sums[0][0]) <= FLT_MAX && fabsf(sums[0][2]) <= FLT_MAX)) {
+          // Copies, so that those with addresses are not in memory on the usual way.
+          const Operand same = operand;
+          float of_blocks[kColumns][4];
+          multiply_apart(&same, square, of_blocks);
+#pragma unroll
+          for (int i = 0; i < kColumns * 4; ++i) sums[i / 4][i % 4] = of_blocks[i / 4][i % 4];
+        }
       }
     }
 #pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      upper[i] = products[i / 2][i % 2];
-      lower[i] = products[i / 2][2 + i % 2];
+    for (int i = 0; i < kTile; ++i) {
+      rows[0][i] = sums[i / 2][i % 2];
+      rows[1][i] = sums[i / 2][2 + i % 2];
     }
   }
 };
@@ -236,55 +333,25 @@ __device__ inline bool prefetch_operands(const void* data, int32_t dtype, const 
   return true;
 }
 
-// The tiles of a span, rotated; zeros beyond its end.
+// The tiles of a part of a span, rotated; zeros beyond its end.
 template <typename Tile, typename Span>
 __device__ inline void load_multiplied(const void* data, int32_t dtype, const Span& span, uint16_t* buffer,
-                                       bool prefetched, const uint16_t* matrix, uint32_t nothing,
+                                       bool prefetched, const uint16_t* matrix, uint32_t nothing, int part,
                                        float (&x)[Tile::kTiles][kTile]) {
-  typename Tile::Operand operands[Tile::kProducts];
-  if (prefetched) {
-    wait_for_copies<0>();
+  if (prefetched) wait_for_copies<0>();
+  const bool whole = !prefetched && is_copied<Tile>(data, dtype, span);
+  const auto load = [&](int sum, typename Tile::Operand& operand) {
+    if (prefetched) return Tile::load_prefetched(buffer, sum, nothing, operand);
+    Tile::load(data, dtype, span, whole, sum, nothing, operand);
+  };
+  if constexpr (Tile::kIsExchanged) {
+    float left[2][kTile], right[2][kTile];
+    Tile::multiply(load, matrix, 0, left);
+    Tile::multiply(load, matrix, 1, right);
 #pragma unroll
-    for (int i = 0; i < Tile::kProducts; ++i) Tile::load_prefetched(buffer, i, nothing, operands[i]);
+    for (int i = 0; i < 2; ++i) exchange<kTile>(4, left[i], right[i], x[i], x[2 + i]);
   } else {
-    const bool whole = is_copied<Tile>(data, dtype, span);
-#pragma unroll
-    for (int i = 0; i < Tile::kProducts; ++i) Tile::load(data, dtype, span, whole, i, nothing, operands[i]);
-  }
-
-  if constexpr (Tile::kRows == 128) {
-    float left[2][16], right[2][16];
-    Tile::multiply(operands[0], matrix, 0, left[0], left[1]);
-    Tile::multiply(operands[0], matrix, 1, right[0], right[1]);
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      if constexpr (Tile::kArePaired) {
-#pragma unroll
-        for (int j = 0; j < kTile; ++j) x[2 * i][j] = left[i][j], x[2 * i + 1][j] = right[i][j];
-      } else {
-        exchange<16>(4, left[i], right[i], x[i], x[2 + i]);
-      }
-    }
-  } else if constexpr (Tile::kRows == 64) {
-#pragma unroll
-    for (int i = 0; i < Tile::kProducts; ++i) Tile::multiply(operands[i], matrix, 0, x[2 * i], x[2 * i + 1]);
-  } else if constexpr (Tile::kRows == 32) {
-#pragma unroll
-    for (int i = 0; i < Tile::kTiles; ++i) {
-      float rows[2][8];
-      Tile::multiply(operands[i], matrix, 0, rows[0], rows[1]);
-      exchange<8>(2, rows[0], rows[1], x[i], x[i] + 8);
-    }
-  } else {
-#pragma unroll
-    for (int i = 0; i < Tile::kTiles; ++i) {
-      float rows[2][2][4], halves[2][8];
-      Tile::multiply(operands[2 * i], matrix, 0, rows[0][0], rows[0][1]);
-      Tile::multiply(operands[2 * i + 1], matrix, 0, rows[1][0], rows[1][1]);
-#pragma unroll
-      for (int j = 0; j < 2; ++j) exchange<4>(1, rows[j][0], rows[j][1], halves[j], halves[j] + 4);
-      exchange<8>(2, halves[0], halves[1], x[i], x[i] + 8);
-    }
+    Tile::multiply(load, matrix, part, x);
   }
 }
 

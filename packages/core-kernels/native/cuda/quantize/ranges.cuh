@@ -32,9 +32,8 @@ template <RotateBy kBy, typename Input, typename Spans>
 __global__ void __launch_bounds__(kMostThreads)
     partial_ranges_kernel(const __grid_constant__ RangesJob<Input, Spans> job) {
   await_dependency();
-  extern __shared__ uint4 shared[];
   constexpr int kTiles = kTilesBy<kBy>;
-  Rotator<kBy> rotator(job.rotation, shared);
+  Rotator<kBy> rotator(job.rotation);
   const int64_t group = quotient(blockIdx.x, job.blocks_per_group);
   const int64_t begin = group * job.spans_per_group, end = begin + job.spans_per_group;
   GroupRange range;

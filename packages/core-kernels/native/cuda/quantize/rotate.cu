@@ -16,9 +16,8 @@ constexpr int kThreads = 256;
 template <RotateBy kBy>
 __global__ void __launch_bounds__(kMostThreads)
     rotate_kernel(DenseInput x, Rotation rotation, Spans spans, qutlass_tensor out) {
-  extern __shared__ uint4 shared[];
   constexpr int kTiles = kTilesBy<kBy>;
-  Rotator<kBy> rotator(rotation, shared);
+  Rotator<kBy> rotator(rotation);
   for (int64_t index = blockIdx.x; index < spans.count(); index += gridDim.x) {
     const Span span = spans.at(index);
     float values[kTiles][kTile];

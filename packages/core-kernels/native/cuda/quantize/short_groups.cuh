@@ -9,6 +9,8 @@
 #include "cuda/atoms/cluster.cuh"
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/data/divisor.h"
+#include "cuda/model/dense.cuh"
+#include "cuda/quantize/bf16_tile.cuh"
 #include "cuda/quantize/cluster_amax.cuh"
 #include "cuda/quantize/quantize.cuh"
 #include "cuda/quantize/quick_scale.cuh"
@@ -25,6 +27,14 @@ enum class Recipe {
 };
 
 constexpr bool is_e2m1(Recipe recipe) { return recipe == Recipe::kE2M1 || recipe == Recipe::kStatistics; }
+
+// Whether tiles of a lane can be 64 elements apart (rotation.cuh): groups of e2m1 codes have at most 32, and
+// one of 128 is the tiles of four lanes, if a lane has both.
+template <Recipe kRecipe, RotateBy kBy, int kTiles, typename Input>
+constexpr bool kCanPair =
+    std::is_same_v<Input, DenseInput> &&
+    (kBy == RotateBy::kMatrix128 ? is_e2m1(kRecipe)
+                                 : kBy == RotateBy::kLanes && kTiles == 2 && kRecipe != Recipe::kAny);
 
 // Of a block at most, and the blocks that a multiprocessor is to hold at once.
 template <RotateBy kBy>
@@ -52,10 +62,18 @@ struct ShortJob {
   RangeDivisor range_divisor;
 };
 
-template <Recipe kRecipe, typename Job>
-__device__ GroupScale short_scale(const Job& job, float (&x)[kTile], float global_scale) {
+template <typename Job>
+__device__ GroupScale quick_e2m1_scale(const Job& job, float amax, float global_scale) {
   qutlass_format format = job.out.format;
-  const GroupRange range = lanes_range(x, job.lanes, is_e2m1(kRecipe) || is_symmetric(format));
+  format.element = QUTLASS_E2M1;  // a constant
+  return quick_byte_scale(format, amax, global_scale, job.range_divisor);
+}
+
+// Of a group with this range, of which a tile is x.
+template <Recipe kRecipe, typename Job>
+__device__ GroupScale short_scale(const Job& job, const GroupRange& range, float (&x)[kTile],
+                                  float global_scale) {
+  qutlass_format format = job.out.format;
   if constexpr (!is_e2m1(kRecipe)) {
     if (kRecipe == Recipe::kInt4) format.rule = QUTLASS_RULE_AMAX;
     return group_scale(format, range, global_scale, job.range_divisor);
@@ -64,8 +82,7 @@ __device__ GroupScale short_scale(const Job& job, float (&x)[kTile], float globa
     const float amax = range.high();
     GroupScale scale;
     if constexpr (kRecipe == Recipe::kE2M1) {
-      if (is_quick(amax, global_scale))
-        return quick_byte_scale(format, amax, global_scale, job.range_divisor);
+      if (is_quick(amax, global_scale)) return quick_e2m1_scale(job, amax, global_scale);
       scale = byte_scale(format, amax, global_scale);
     } else if (format.rule == QUTLASS_RULE_MX_QUEST) {
       scale = lanes_quest(x, job.lanes, amax);
@@ -103,9 +120,15 @@ class ScalePlaces {
     rest_ = across - col;
   }
 
-  // From the group that starts 32 tiles before this offset.
-  __device__ void find_next(int64_t offset) {
-    const uint32_t groups = 32u * kTile >> job_.shift;  // a multiple of 4
+  // To the group 64 elements on, in the same 128 elements.
+  __device__ void find_paired() {
+    const uint32_t groups = 64u >> job_.shift;  // 4, or 2 in the same four
+    place_ += groups == 4 && job_.out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4 ? 512 : groups;
+  }
+
+  // From the group that starts so many tiles before this offset.
+  __device__ void find_next(int64_t offset, uint32_t tiles) {
+    const uint32_t groups = tiles * kTile >> job_.shift;  // a multiple of 4
     if (job_.out.scale_layout != QUTLASS_SCALES_BLOCKED_128X4) {
       place_ += groups;
     } else if (rest_ > groups) {
@@ -160,17 +183,18 @@ struct Padding {
 };
 
 // The global scale of what the blocks of a cluster hold, one span each.
-template <int kTiles, typename Job>
-__device__ float find_global_scale(const Job& job, const float (&x)[kTiles][kTile]) {
+template <typename Job>
+__device__ float find_global_scale(const Job& job, const GroupRange& range) {
   const int32_t rule = job.out.format.rule;
   const float scale =
-      rule == QUTLASS_RULE_MX_ABS_MAX ? kMxAbsMax : nv_global_scale(rule, cluster_amax(x, job.cluster));
+      rule == QUTLASS_RULE_MX_ABS_MAX ? kMxAbsMax : nv_global_scale(rule, cluster_amax(range, job.cluster));
   if (blockIdx.x == 0 && threadIdx.x == 0) *job.out.global_scale = scale;
   return scale;
 }
 
-// kStochastic: rounds with random numbers.
-template <Recipe kRecipe, RotateBy kBy, int kTiles, bool kStochastic, typename Input, typename Spans>
+// kStochastic: rounds with random numbers. kPaired: tiles of a lane are 64 elements apart.
+template <Recipe kRecipe, RotateBy kBy, int kTiles, bool kStochastic, bool kPaired, typename Input,
+          typename Spans>
 __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
     short_groups_kernel(const __grid_constant__ ShortJob<Input, Spans> job) {
   await_dependency();
@@ -180,45 +204,66 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
     if (item < job.padding) Padding(out).clear(static_cast<uint8_t*>(out.scales), item);
     return;
   }
-  extern __shared__ uint4 shared[];
-  // Groups of e2m1 codes have at most 32 elements.
-  constexpr bool kPaired = is_e2m1(kRecipe) && !Input::kStaged;
-  using TileRotator = Rotator<kBy, kPaired>;
-  TileRotator rotator(job.rotation, shared);
+  using TileRotator = Rotator<kBy, kPaired, true>;
+  constexpr int kParts = TileRotator::kParts, kHeld = kTiles / kParts;
+  TileRotator rotator(job.rotation, job.in, job.spans.at(blockIdx.x));
   if (job.cluster > 1) arrive_at_cluster();
   float global_scale = job.cluster ? 0 : load_global_scale(out);
   const RandomNumbers numbers(job.random);
-  const bool leads = (threadIdx.x & (job.lanes - 1)) == 0;
+  // Groups of eight tiles are the two tiles of four lanes where these are paired.
+  constexpr bool kJoins = kPaired && kRecipe == Recipe::kInt4;
+  const int lanes = kJoins ? min(job.lanes, 4) : job.lanes;
+  const bool leads = (threadIdx.x & (lanes - 1)) == 0;
+  // Parts are made twice where the global scale is found from all of them, and have negative numbers before.
+  constexpr bool kFinds = is_e2m1(kRecipe);
+  int part = kFinds && kParts > 1 && job.cluster ? -kParts : 0;
+  GroupRange found;
   for (int64_t index = blockIdx.x;;) {
     const auto span = job.spans.at(index);
-    float x[kTiles][kTile];
-    rotator.load(job.in, span, x);
-    if constexpr (kSeveralSpans<kBy>) {
-      index += job.span_blocks;
-      if (index < job.spans.count()) rotator.prefetch(job.in, job.spans.at(index));
+    // What an operation makes is in bfloat16 and stays so for a while, unless it is rotated.
+    constexpr bool kIsPacked =
+        kBy == RotateBy::kNothing && !std::is_same_v<Input, DenseInput> && !Input::kStaged;
+    TileWords words[kIsPacked ? kHeld : 1];
+    float x[kHeld][kTile];
+    if constexpr (kIsPacked) {
+      job.in.load_words(span, words);
+      unpack_tiles(words, x);
+    } else {
+      rotator.load(job.in, span, x, part & (kParts - 1));
     }
-    if (is_e2m1(kRecipe) && job.cluster) global_scale = find_global_scale(job, x);
+    if constexpr (kFinds && kParts > 1) {
+      if (part < 0) {
+        found.highest = max(found.highest, finite_range(x).highest);
+        if (++part == 0) global_scale = find_global_scale(job, found);
+        continue;
+      }
+    }
+    const int64_t next = index + job.span_blocks;
+    if constexpr (kSeveralSpans<kBy>) {
+      if (part == kParts - 1 && next < job.spans.count()) rotator.prefetch(job.in, job.spans.at(next));
+    }
+    if (kFinds && kParts == 1 && job.cluster) global_scale = find_global_scale(job, finite_range(x));
     // In the usual case fewer questions.
     constexpr bool kInOrder = std::is_same_v<Spans, cuda::Spans>;
     const int bits = kRecipe == Recipe::kAny ? job.bits : 4;
     const bool whole = kInOrder && has_all_tiles<kTiles>(span) &&
                        is_aligned<16>(static_cast<uint8_t*>(out.codes) + (span.offset(0) * bits >> 3));
+    const auto range_of = [&](int tile) {
+      const bool symmetric = is_e2m1(kRecipe) || is_symmetric(out.format);
+      if (kIsPacked && symmetric) return lanes_range(words[kIsPacked ? tile : 0], lanes);
+      return lanes_range(x[tile], lanes, symmetric);
+    };
+    GroupRange ranges[kHeld];
+    if constexpr (kJoins) {
+#pragma unroll
+      for (int tile = 0; tile < kHeld; ++tile) ranges[tile] = range_of(tile);
+      if (job.lanes > lanes) ranges[0].add(ranges[1]), ranges[1] = ranges[0];
+    }
     ScalePlaces places(job);
 #pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-      const GroupScale scale = short_scale<kRecipe>(job, x[tile], global_scale);
-      const int position = TileRotator::template position<kTiles>(tile);
-      const int count = whole ? kTile : span.count(position, kTile);
-      if (count == 0) continue;
-      const int64_t offset = span.offset(position);
-      if (leads) {
-        if (kInOrder && kBy != RotateBy::kMatrix128 && tile > 0) {
-          places.find_next(offset);
-        } else {
-          places.find(offset);
-        }
-        store_short_scale<kRecipe>(job, places.place(), scale);
-      }
+    for (int tile = 0; tile < kHeld; ++tile) {
+      const GroupRange range = kJoins ? ranges[tile] : range_of(tile);
+      GroupScale scale;
       TileCodes codes;
       const auto encode = [&](const auto*... random) {
         if constexpr (kRecipe == Recipe::kInt4) {
@@ -229,12 +274,34 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
           encode_e2m1_tile(scale, x[tile], codes, random...);
         }
       };
+      if (kIsPacked && kRecipe == Recipe::kE2M1 &&
+          has_exact_products(out.format, range.high(), global_scale)) {
+        scale = quick_e2m1_scale(job, range.high(), global_scale);
+        encode_e2m1_words(scale.multiplier, words[kIsPacked ? tile : 0], codes);
+      } else {
+        scale = short_scale<kRecipe>(job, range, x[tile], global_scale);
+        if constexpr (kIsPacked) encode();
+      }
+      const int position = TileRotator::template position<kTiles>(part, tile);
+      const int count = whole ? kTile : span.count(position, kTile);
+      if (count == 0) continue;
+      const int64_t offset = span.offset(position);
+      if (leads) {
+        if (kPaired && kBy == RotateBy::kLanes && tile > 0) {
+          places.find_paired();
+        } else if (kInOrder && (kPaired || kBy != RotateBy::kMatrix128) && tile > 0) {
+          places.find_next(offset, kPaired ? 64 : 32);
+        } else {
+          places.find(offset);
+        }
+        store_short_scale<kRecipe>(job, places.place(), scale);
+      }
       if constexpr (kStochastic) {
         const int64_t row = job.groups.quotient(offset >> job.shift);
         TileRandom random;
         numbers.fill(row, offset - row * out.cols, random);
         encode(static_cast<const uint32_t*>(random));
-      } else {
+      } else if constexpr (!kIsPacked) {
         encode();
       }
       if (whole) {
@@ -252,14 +319,22 @@ __global__ void __launch_bounds__(kShortThreads<kBy>, kShortBlocks<kBy>)
         }
       }
     }
+    if constexpr (kParts > 1) {
+      if (++part < kParts) continue;
+      part = 0;
+    }
+    index = next;
     if (!kSeveralSpans<kBy> || index >= job.spans.count()) break;
   }
 }
 
-// Spans of `threads` times kTiles tiles.
-template <Recipe kRecipe, RotateBy kBy, int kTiles, bool kStochastic = false, typename Input, typename Spans>
+// Spans of `threads` times kTiles tiles. kPairs: where a Hadamard matrix has more than 64 rows, of a matrix
+// in bfloat16 whose rows are aligned.
+template <Recipe kRecipe, RotateBy kBy, int kTiles, bool kStochastic = false, bool kPairs = false,
+          typename Input, typename Spans>
 void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, const Spans& spans, int threads) {
   const qutlass_quantized& out = quantize.out;
+  constexpr bool kPaired = kCanPair<kRecipe, kBy, kTiles, Input> && (kPairs || kBy == RotateBy::kMatrix128);
   const int bytes = rotation_bytes<kBy, Input>(spans.length());
   const bool blocked = out.scale_layout == QUTLASS_SCALES_BLOCKED_128X4;
   const bool constant_scale = out.format.rule == QUTLASS_RULE_MX_ABS_MAX;
@@ -280,7 +355,7 @@ void launch_short_groups(CudaStream& s, const QuantizeJob<Input>& quantize, cons
       Divisor(static_cast<uint32_t>(scale_cols(out))),
       blocked_bytes(out.rows, scale_cols(out)) <= INT32_MAX,
       RangeDivisor(out.format)};
-  constexpr auto* kKernel = short_groups_kernel<kRecipe, kBy, kTiles, kStochastic, Input, Spans>;
+  constexpr auto* kKernel = short_groups_kernel<kRecipe, kBy, kTiles, kStochastic, kPaired, Input, Spans>;
   allow_shared_memory<kKernel>(bytes);
   // In whole clusters.
   const int64_t step = int64_t{threads} * std::max(1, cluster);
@@ -322,6 +397,17 @@ Division division(const qutlass_rotation& rotation, int64_t elements, bool find_
   return {kMostThreads, elements <= kTiles * kBlock || elements > kMostClusterBlocks * kBlock ? kTiles : 1};
 }
 
+// Whether launch_short_groups may be told so.
+template <typename Input>
+bool has_pairs(const QuantizeJob<Input>& job) {
+  if constexpr (std::is_same_v<Input, DenseInput>) {
+    const qutlass_tensor& x = job.in.x;
+    return job.rotation.size > 64 && x.dtype == QUTLASS_BF16 && rows_are_aligned(x, job.out.cols);
+  } else {
+    return false;
+  }
+}
+
 // The elements of an input in blocks, wherever rows begin.
 template <bool kStochastic = false, typename Input>
 void launch_elements(CudaStream& s, const QuantizeJob<Input>& job) {
@@ -334,6 +420,11 @@ void launch_elements(CudaStream& s, const QuantizeJob<Input>& job) {
       if constexpr (by() == RotateBy::kNothing || by() == RotateBy::kLanes) {
         if (blocks.tiles == 1)
           return launch_short_groups<recipe(), by(), 1, kStochastic>(s, job, spans, blocks.threads);
+      }
+      // A kernel of its own, since those of smaller matrices would have more instructions.
+      if constexpr (!kStochastic && by() == RotateBy::kLanes && kCanPair<recipe(), by(), 2, Input>) {
+        if (has_pairs(job))
+          return launch_short_groups<recipe(), by(), 2, false, true>(s, job, spans, blocks.threads);
       }
       launch_short_groups<recipe(), by(), kTilesBy<by()>, kStochastic>(s, job, spans, blocks.threads);
     });
