@@ -23,10 +23,10 @@ namespace qutlass::cuda {
 
 // In shared memory: squares of 64 x 64, a column to 128 bytes, whose 16-byte parts are at their number
 // exclusive-or the lowest bits of the column: as matrix instructions of warp groups take it, from a multiple
-// of 1024 bytes on, and without conflicts of banks for others.
+// of 1024 bytes on, and without conflicts of banks for others. size: of the matrix; 0 where there is none.
 inline constexpr int kMatrixSide = 64;
 __host__ __device__ constexpr int matrix_bytes(int size) {
-  const int rows = size < kMatrixSide ? kMatrixSide : size;
+  const int rows = size == 0 || size > kMatrixSide ? size : kMatrixSide;
   return rows * rows * static_cast<int>(sizeof(uint16_t));
 }
 

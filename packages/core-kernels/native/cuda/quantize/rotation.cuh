@@ -32,7 +32,7 @@ int rotation_bytes(int32_t length) {
   if (kBy == RotateBy::kBlock) return length * static_cast<int>(sizeof(float));
   constexpr int kSize = matrix_size(kBy);
   const int staged = kSize || Input::kStaged ? length * static_cast<int>(sizeof(uint16_t)) : 0;
-  return (kSize ? matrix_bytes(kSize) : 0) + staged;
+  return matrix_bytes(kSize) + staged;
 }
 
 // Blocks of 256 threads that a multiprocessor is to hold at once.
