@@ -8,6 +8,7 @@ export { ERROR_CODES, invalidArgument, QutlassError, type QutlassErrorCode } fro
 export { Graph } from './graph.js';
 export { type LoadAttempt, type LoadReport, loadBinding } from './loader.js';
 export type {
+  AppendedRows,
   KernelInfo,
   MatmulProblem,
   MemoryStats,

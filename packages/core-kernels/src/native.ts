@@ -111,6 +111,17 @@ export type NewQuantized = readonly [
   clipMaskBytes: number,
 ];
 
+/** What is rotated and appended: queries, keys and values of new tokens, and the caches that the latter go to. */
+export type AppendedRows = readonly [
+  q: TensorHandle,
+  k: TensorHandle,
+  v: TensorHandle,
+  positions: TensorHandle,
+  inverseFrequencies: TensorHandle,
+  kCache: TensorHandle,
+  vCache: TensorHandle,
+];
+
 /** The functions of the native addon. */
 export interface NativeBinding {
   /** Sets the class that failures are thrown as. */
@@ -298,28 +309,8 @@ export interface NativeBinding {
     inverseFrequencies: TensorHandle,
   ): void;
   kvAppend(stream: StreamHandle, x: TensorHandle, positions: TensorHandle, cache: TensorHandle): void;
-  ropeAppend(
-    stream: StreamHandle,
-    q: TensorHandle,
-    k: TensorHandle,
-    v: TensorHandle,
-    positions: TensorHandle,
-    inverseFrequencies: TensorHandle,
-    kCache: TensorHandle,
-    vCache: TensorHandle,
-  ): void;
-  ropeAttention(
-    stream: StreamHandle,
-    q: TensorHandle,
-    k: TensorHandle,
-    v: TensorHandle,
-    positions: TensorHandle,
-    inverseFrequencies: TensorHandle,
-    kCache: TensorHandle,
-    vCache: TensorHandle,
-    scale: number,
-    out: TensorHandle,
-  ): void;
+  ropeAppend(stream: StreamHandle, ...rows: AppendedRows): void;
+  ropeAttention(stream: StreamHandle, ...rows: [...AppendedRows, scale: number, out: TensorHandle]): void;
   attention(
     stream: StreamHandle,
     q: TensorHandle,

@@ -50,7 +50,7 @@ int max_cluster(int threads) {
     check(cudaFuncSetAttribute(kKernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1),
           "allowing large clusters");
     cudaLaunchConfig_t config{};
-    config.gridDim = 64;
+    config.gridDim = 64;  // whole clusters of any size
     config.blockDim = static_cast<unsigned>(threads);
     int size = 0;
     check(cudaOccupancyMaxPotentialClusterSize(&size, kKernel, &config), "asking for clusters");
