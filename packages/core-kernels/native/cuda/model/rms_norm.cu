@@ -4,6 +4,7 @@
 
 #include "block_reduce.cuh"
 #include "check.h"
+#include "cuda/atoms/async_copy.cuh"
 #include "cuda/atoms/dependent_launch.cuh"
 #include "cuda/operations.h"
 #include "dense.cuh"
@@ -18,6 +19,8 @@ constexpr int kMaxThreads = 1024;
 // What is left of longer rows is read a second time.
 constexpr int kHeld = 2;
 constexpr int kHeldSingles = 4;
+// Rows up to which blocks rehearse, if a thread has no more than a vector.
+constexpr int64_t kRehearsedRows = 16;
 
 struct RmsNorm {
   Dense x;
@@ -27,6 +30,16 @@ struct RmsNorm {
   int64_t width;
   float eps;
 };
+
+// What a rehearsal reads and writes; nobody looks at it.
+__device__ uint4 rehearsal[2];
+
+// The same work on that.
+__device__ RmsNorm rehearsal_of(RmsNorm p) {
+  p.x.data = p.weight.data = p.out.data = rehearsal;
+  if (p.residual.data) p.residual.data = rehearsal;
+  return p;
+}
 
 // A vector of x, that of the residual, and, for the end, of the weight, all on their way at once. The
 // normalization reads the float32 sum, not its rounded copy in the residual, so a vector that is read twice
@@ -47,46 +60,58 @@ __device__ void load_sum(const RmsNorm& p, int64_t offset, int64_t column, float
 }
 
 template <int V>
-__device__ void store_normalized(const RmsNorm& p, int64_t row, int64_t column, float factor,
-                                 const float (&gain)[V], float (&values)[V]) {
-  const int64_t offset = row * p.width + column;
+__device__ void store_normalized(const RmsNorm& p, int64_t offset, float factor, const float (&gain)[V],
+                                 float (&values)[V]) {
   if (p.residual.data) store<V>(values, p.residual, offset);
 #pragma unroll
   for (int i = 0; i < V; ++i) values[i] = values[i] * factor * gain[i];
   store<V>(values, p.out, offset);
 }
 
-template <int V, int Held>
-__global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(RmsNorm p) {
-  await_dependency();
-  const int64_t row = blockIdx.x;
-  const int64_t step = int64_t{blockDim.x} * V;
-  const int64_t first = int64_t{threadIdx.x} * V;
-  float held[Held][V], gains[Held][V];
-  float sum = 0;
+// A few rows are a few blocks, each of which finds little of this code in the caches of its multiprocessor,
+// where a stream of weights comes by before and after: fetching it takes longer than the work. So while it
+// waits, a block goes through the work once on nothing, and asks for the weights.
+template <int V, int Held, bool kRehearses>
+__global__ void __launch_bounds__(kMaxThreads) rms_norm_kernel(const __grid_constant__ RmsNorm given) {
+  const int64_t width = given.width, step = int64_t{blockDim.x} * V, first = int64_t{threadIdx.x} * V;
+  const int64_t rest = kRehearses ? width : first + Held * step;
+  launch_dependents();
+  if (kRehearses && first < width) {
+    prefetch_l2(static_cast<const uint8_t*>(given.weight.data) + first * dense_bytes(given.weight.dtype));
+  }
+#pragma unroll 1
+  for (int left = kRehearses ? 1 : 0; left >= 0; --left) {
+    const bool real = left == 0;
+    if (real) wait_for_dependency();
+    const RmsNorm p = real ? given : rehearsal_of(given);
+    const auto at = [&](int64_t column) { return real ? column : 0; };
+    const int64_t row = at(blockIdx.x * width);
+    float held[Held][V], gains[Held][V];
+    float sum = 0;
 #pragma unroll
-  for (int j = 0; j < Held; ++j) {
-    const int64_t column = first + j * step;
-    if (column >= p.width) continue;
-    load_sum<V>(p, row * p.width + column, column, held[j], gains[j]);
-    sum = add_squares<V>(held[j], sum);
-  }
-  for (int64_t column = first + Held * step; column < p.width; column += step) {
-    float values[V], gain[V];
-    load_sum<V>(p, row * p.width + column, column, values, gain);
-    sum = add_squares<V>(values, sum);
-  }
-  sum = block_reduce(sum, 0.0f, [](float a, float b) { return a + b; });
-  const float factor = rms_factor(sum, p.width, p.eps);
+    for (int j = 0; j < Held; ++j) {
+      const int64_t column = first + j * step;
+      if (column >= width) continue;
+      load_sum<V>(p, row + at(column), at(column), held[j], gains[j]);
+      sum = add_squares<V>(held[j], sum);
+    }
+    for (int64_t column = rest; column < width; column += step) {
+      float values[V], gain[V];
+      load_sum<V>(p, row + at(column), at(column), values, gain);
+      sum = add_squares<V>(values, sum);
+    }
+    sum = block_reduce(sum, 0.0f, [](float a, float b) { return a + b; });
+    const float factor = rms_factor(sum, width, p.eps);
 #pragma unroll
-  for (int j = 0; j < Held; ++j) {
-    const int64_t column = first + j * step;
-    if (column < p.width) store_normalized<V>(p, row, column, factor, gains[j], held[j]);
-  }
-  for (int64_t column = first + Held * step; column < p.width; column += step) {
-    float values[V], gain[V];
-    load_sum<V>(p, row * p.width + column, column, values, gain);
-    store_normalized<V>(p, row, column, factor, gain, values);
+    for (int j = 0; j < Held; ++j) {
+      const int64_t column = first + j * step;
+      if (column < width) store_normalized<V>(p, row + at(column), factor, gains[j], held[j]);
+    }
+    for (int64_t column = rest; column < width; column += step) {
+      float values[V], gain[V];
+      load_sum<V>(p, row + at(column), at(column), values, gain);
+      store_normalized<V>(p, row + at(column), factor, gain, values);
+    }
   }
 }
 
@@ -97,8 +122,12 @@ void rms_norm(Stream stream, Tensor x, Tensor residual, Tensor weight, float eps
   const int64_t rows = element_count(x) / width;
   const bool vectors = rows_are_vectors(x, width) && rows_are_vectors(residual, width) &&
                        rows_are_vectors(weight, width) && rows_are_vectors(out, width);
-  const auto kernel = vectors ? rms_norm_kernel<kVector, kHeld> : rms_norm_kernel<1, kHeldSingles>;
-  const int threads = block_threads(vectors ? width / kVector : width, kMaxThreads);
+  const int64_t parts = vectors ? width / kVector : width;
+  const bool rehearses = rows <= kRehearsedRows && parts <= kMaxThreads;
+  const auto kernel = !vectors    ? rms_norm_kernel<1, kHeldSingles, false>
+                      : rehearses ? rms_norm_kernel<kVector, 1, true>
+                                  : rms_norm_kernel<kVector, kHeld, false>;
+  const int threads = block_threads(parts, kMaxThreads);
   run_dependent(stream, "rms_norm", {x.data, residual.data, weight.data, out.data}, kernel,
                 {static_cast<unsigned>(rows), static_cast<unsigned>(threads)},
                 {dense(x), dense(residual), dense(weight), dense(out), width, eps});

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "cuda/atoms/async_copy.cuh"
+#include "cuda/atoms/read_once.cuh"
 #include "cuda/skinny/expand.cuh"
 #include "cuda/skinny/items.cuh"
 #include "cuda/skinny/way.cuh"
@@ -54,18 +55,20 @@ struct RingStage {
   static_assert(T::kTileScaleBytes % 16 == 0 && kScaleLanes <= 32);
 
   // codes, scales: what this lane copies of the first row block; apart: tiles from one to the next.
-  __device__ void fetch(const uint8_t* from_codes, const uint8_t* from_scales, int64_t apart) {
+  __device__ void fetch(const uint8_t* from_codes, const uint8_t* from_scales, int64_t apart,
+                        uint64_t policy) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
     for (int r = 0; r < Shape::kBlocks; ++r) {
-      copy_async<16>(&codes[r][0][lane], from_codes + r * apart * kTileBytes);
-      copy_async<16>(&codes[r][1][lane], from_codes + r * apart * kTileBytes + kTileBytes / 2);
+      const uint8_t* const from = from_codes + r * apart * kTileBytes;
+      copy_async_once(&codes[r][0][lane], from, policy);
+      copy_async_once(&codes[r][1][lane], from + kTileBytes / 2, policy);
     }
     if constexpr (kScaleLanes > 0) {
       if (lane >= kScaleLanes * kAtOnce) return;
 #pragma unroll
       for (int r = 0; r < Shape::kBlocks; r += kAtOnce) {
-        copy_async<16>(scales[r] + lane * 16, from_scales + r * apart * T::kTileScaleBytes);
+        copy_async_once(scales[r] + lane * 16, from_scales + r * apart * T::kTileScaleBytes, policy);
       }
     }
   }
@@ -113,7 +116,7 @@ class Feed {
   // The next tile, if there is one.
   __device__ void fetch_into(RingStage<T, Shape>& stage) {
     if (tiles_ == 0) return;
-    stage.fetch(codes_, scales_, p_.tiles);
+    stage.fetch(codes_, scales_, p_.tiles, policy_);
     codes_ += kTileBytes;
     scales_ += T::kTileScaleBytes;
     if (--tiles_ == 0) turn();
@@ -137,6 +140,7 @@ class Feed {
 
   const Group& p_;
   const SkinnySplit& split_;
+  const uint64_t policy_ = read_once_policy();
   Way<Shape> way_;
   int tiles_ = 0;
   const uint8_t* codes_ = nullptr;
