@@ -107,7 +107,8 @@ describe('worker threads', () => {
   });
 
   it('are terminated from outside with a read pending', async () => {
-    const program = `${KEEP_BUSY} void x.toArray();`;
+    // Without the timer a worker whose read is over first would end by itself.
+    const program = `${KEEP_BUSY} void x.toArray(); setInterval(() => {}, 1000);`;
     expect(await run(inWorkers(4, program, 'void worker.terminate();'))).toBe('4 1 1 1 1');
   });
 });

@@ -28,8 +28,10 @@ export async function measureExperts(options: ExpertsOptions): Promise<ExpertsRo
   const pace = new Pace(options.progress, layers.length * formats.length * tokens.length);
   for (const layer of layers) {
     for (const format of formats) {
-      using stacked = Copies.make(device, () => makeExperts(device, layer, format));
-      using separate = Copies.make(device, () => new SeparateExperts(device, layer, format));
+      // A single token reads no other experts than its own.
+      const share = layer.top / layer.experts;
+      using stacked = Copies.make(device, () => makeExperts(device, layer, format), share);
+      using separate = Copies.make(device, () => new SeparateExperts(device, layer, format), share);
       for (const count of tokens) {
         pace.step(`${layerName(layer)}, ${count} tokens, ${format.name}`);
         rows.push(await measureRoute(layer, count, stacked, separate, format, options));

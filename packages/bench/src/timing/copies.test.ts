@@ -4,13 +4,17 @@ import { Copies, cacheBytesOf } from './copies.js';
 
 const device = Device.open('cpu');
 
-function make(bytes: number) {
+function make(bytes: number, share?: number) {
   const created: Tensor[] = [];
-  const copies = Copies.make(device, () => {
-    const tensor = Tensor.empty([bytes], 'u8', device);
-    created.push(tensor);
-    return tensor;
-  });
+  const copies = Copies.make(
+    device,
+    () => {
+      const tensor = Tensor.empty([bytes], 'u8', device);
+      created.push(tensor);
+      return tensor;
+    },
+    share,
+  );
   return { created, copies };
 }
 
@@ -21,6 +25,13 @@ it('exceeds three caches together and frees all', () => {
   expect(created.length).toBeLessThan(16);
   copies.dispose();
   expect(created.every(({ disposed }) => disposed)).toBe(true);
+});
+
+it('exceeds three caches with what calls read of them', () => {
+  const { created, copies } = make(4 * 2 ** 20, 0.5);
+  const read = created.length * 2 * 2 ** 20;
+  expect(read).toBeGreaterThan(3 * cacheBytesOf(device));
+  copies.dispose();
 });
 
 it('takes turns when cold and stays at one when hot', () => {

@@ -46,22 +46,22 @@ export class Copies<T extends Copied> extends Resource {
     this.#fitsCache = fitsCache;
   }
 
-  /** As many as are needed, all made by `create`. */
-  static make<T extends Copied>(device: Device, create: () => T): Copies<T> {
+  /**
+   * As many as are needed, all made by `create`.
+   * @param share of a copy that a call reads at least
+   */
+  static make<T extends Copied>(device: Device, create: () => T, share = 1): Copies<T> {
     const cacheBytes = cacheBytesOf(device);
     const copies = [create()];
-    const { byteLength } = copies[0]!;
-    const count = Math.max(
-      LEAST_COPIES[device.kind],
-      Math.ceil((CACHE_FACTOR * cacheBytes) / byteLength) + 1,
-    );
+    const bytes = copies[0]!.byteLength * share;
+    const count = Math.max(LEAST_COPIES[device.kind], Math.ceil((CACHE_FACTOR * cacheBytes) / bytes) + 1);
     try {
       while (copies.length < count) copies.push(create());
     } catch (error) {
       for (const copy of copies) copy.dispose();
       throw error;
     }
-    return new Copies(copies, byteLength <= cacheBytes);
+    return new Copies(copies, bytes <= cacheBytes);
   }
 
   /** Of one copy. */
