@@ -19,7 +19,8 @@ constexpr int kMaxThreads = 1024;
 // What is left of longer rows is read a second time.
 constexpr int kHeld = 2;
 constexpr int kHeldSingles = 4;
-// Rows up to which blocks rehearse, if a thread has no more than a vector.
+// Rows up to which blocks rehearse, if a thread has no more than a vector, and there is something to wait
+// for.
 constexpr int64_t kRehearsedRows = 16;
 
 struct RmsNorm {
@@ -123,7 +124,8 @@ void rms_norm(Stream stream, Tensor x, Tensor residual, Tensor weight, float eps
   const bool vectors = rows_are_vectors(x, width) && rows_are_vectors(residual, width) &&
                        rows_are_vectors(weight, width) && rows_are_vectors(out, width);
   const int64_t parts = vectors ? width / kVector : width;
-  const bool rehearses = rows <= kRehearsedRows && parts <= kMaxThreads;
+  const bool waits = cuda_stream(stream).cuda_device().properties().major >= 9;
+  const bool rehearses = waits && rows <= kRehearsedRows && parts <= kMaxThreads;
   const auto kernel = !vectors    ? rms_norm_kernel<1, kHeldSingles, false>
                       : rehearses ? rms_norm_kernel<kVector, 1, true>
                                   : rms_norm_kernel<kVector, kHeld, false>;

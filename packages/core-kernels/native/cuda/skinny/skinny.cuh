@@ -149,11 +149,13 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResident)
   for (int i = 0; i < stages; ++i) {
     feed.fetch_into(ring[i]);
     end_copy_group();
-    // The first stage keeps memory busy. More at once would only be in the way of the kernel before, for
-    // which each of its own loads would take as long as all of this.
+    // The first stage keeps memory busy. More at once would only be in the way of the kernel before, where
+    // that still runs: each of its own loads would take as long as all of this.
+#if __CUDA_ARCH__ >= 900
     if constexpr (!Shape::kOnePass && !Work::kOfExperts) {
       if (i == 0) wait_for_copies<0>();
     }
+#endif
   }
   if constexpr (T::kHasTable) {
     Nf4Table::fill(table);
